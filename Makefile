@@ -1,0 +1,75 @@
+# The only door. `make` alone lists what there is; every target installs what it needs and says so.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export CARGO_TERM_COLOR ?= auto
+
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+CARGO ?= cargo
+
+# Counts instructions. Built with the features of controlplane, so that it shares what `make demo` has built.
+COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
+MARKS := dataplane/benches/instructions.tsv
+
+.PHONY: help setup setup-test setup-ratchet demo test check ratchet ratchet-update bench bench-suite peers bench-table fmt clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  DEMO_ARGS="--for 20s --rate max --json out.json" goes to `millrace demo`'
+	@echo '  BENCH_ARGS="--rounds 3 --tls" goes to the harness of bench, bench-suite and peers'
+
+setup: ## install what the build needs (Debian packages)
+	@tests/install.sh build
+
+setup-test: ## install what the tests need: Java, Maven, Kafka's and ElasticMQ's jars, moto
+	@tests/install.sh test
+
+setup-ratchet: ## install what the ratchet needs: valgrind
+	@tests/install.sh ratchet
+
+demo: setup ## build Millrace and run its whole job on this machine
+	$(CARGO) build --release --locked -p controlplane
+	target/release/millrace demo $(DEMO_ARGS)
+
+test: setup setup-test ## run all tests, against a real Kafka, ElasticMQ and moto too
+	$(CARGO) build --locked --workspace --features controlplane/failpoints
+	$(CARGO) test --locked --workspace --features controlplane/failpoints
+
+check: setup ## the quick gate: format, lints, unit tests, tidy
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets --features controlplane/failpoints,dataplane/internals -- -D warnings
+	$(CARGO) test --locked --workspace --lib --features controlplane/failpoints
+	$(CARGO) test --locked --workspace --features controlplane/failpoints --test tidy
+
+ratchet: setup setup-ratchet ## count the instructions of the hot path; fail where they rose by more than 5 %
+	$(CARGO) build --release --locked $(COUNTER)
+	target/release/instructions check $(MARKS)
+
+ratchet-update: setup setup-ratchet ## write the counts as the new marks, to be committed with the change that moved them
+	$(CARGO) build --release --locked $(COUNTER)
+	target/release/instructions update $(MARKS)
+
+bench: setup ## measure Millrace beside a floor, an SDK program and Python; a quarter of an hour
+	@bench/peers/install.sh python
+	$(CARGO) build --release --locked -p controlplane -p bench
+	target/release/bench run --targets millrace,floor,limit,sdk,python --syscalls $(BENCH_ARGS)
+
+bench-suite: setup ## measure sizes, attributes, TLS, compression, FIFO, round trips, shards; an hour
+	$(CARGO) build --release --locked -p controlplane -p bench
+	target/release/bench suite --seconds 4 --warmup 2 --results bench/results/suite.jsonl $(BENCH_ARGS)
+
+peers: setup setup-test ## build Redpanda Connect and mq-bridge, and measure beside them with a real Kafka
+	@bench/peers/install.sh all
+	$(CARGO) build --release --locked -p controlplane -p bench
+	target/release/bench run --kafka real --targets millrace,floor,sdk,python,connect,mq-bridge \
+	  --results bench/results/peers.jsonl $(BENCH_ARGS)
+
+bench-table: ## put the tables of bench/results into README.md and docs/performance.md
+	target/release/bench table --readme $$(ls -d bench/results/{latest,peers,suite}.jsonl 2>/dev/null)
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+clean: ## remove everything that was built
+	$(CARGO) clean

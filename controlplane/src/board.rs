@@ -1,0 +1,263 @@
+//! The board: what the data plane last published, where HTTP, logs and the demo read it.
+//!
+//! One writer (the loop that reads the shards once a second), any number of readers, who get one
+//! consistent view and never wait for a shard.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dataplane::config::Config;
+use dataplane::control::{ShardReport, ThreadCpu};
+
+use crate::process::{self, Usage};
+
+/// What the appliance as a whole is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    /// Up, or coming up.
+    #[default]
+    Running,
+    /// A signal has asked for the end.
+    Draining,
+    /// The shards have ended.
+    Ended,
+}
+
+/// What SQS says about the depth of a queue. Source: GetQueueAttributes; approximate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Depth {
+    /// `ApproximateNumberOfMessages`.
+    pub(crate) visible: u64,
+    /// `ApproximateNumberOfMessagesNotVisible`.
+    pub(crate) in_flight: u64,
+    /// `ApproximateNumberOfMessagesDelayed`.
+    pub(crate) delayed: u64,
+}
+
+/// One consistent look at the appliance.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// What the appliance does.
+    pub(crate) phase: Phase,
+    /// Time since the process started its data plane.
+    pub(crate) uptime: Duration,
+    /// Names of the configured pipelines, in the order of the file.
+    pub(crate) pipelines: Vec<String>,
+    /// Number of shards that were started.
+    pub(crate) shards: usize,
+    /// Last report of each shard that has published one.
+    pub(crate) reports: Vec<ShardReport>,
+    /// Time since each of those shards last turned.
+    pub(crate) still: Vec<Duration>,
+    /// CPU of the data plane's threads.
+    pub(crate) threads: Vec<ThreadCpu>,
+    /// The process as a whole.
+    pub(crate) process: Usage,
+    /// By pipeline: why the control plane cannot do its part, in one sentence.
+    pub(crate) troubles: BTreeMap<String, String>,
+    /// By pipeline: how deep its queue is.
+    pub(crate) depths: BTreeMap<String, Depth>,
+    /// By pipeline: bytes that its budget allows on one shard.
+    pub(crate) budgets: BTreeMap<String, u64>,
+}
+
+/// The board.
+#[derive(Debug)]
+pub(crate) struct Board {
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    view: Arc<View>,
+    turned: BTreeMap<u16, (u64, Instant)>,
+}
+
+impl Board {
+    /// An empty board for a data plane of so many shards.
+    pub(crate) fn new(config: &Config, shards: usize) -> Board {
+        let view = View {
+            phase: Phase::Running,
+            uptime: Duration::ZERO,
+            pipelines: config.pipeline.iter().map(|pipeline| pipeline.name.clone()).collect(),
+            shards,
+            reports: Vec::new(),
+            still: Vec::new(),
+            threads: Vec::new(),
+            process: Usage::default(),
+            troubles: BTreeMap::new(),
+            depths: BTreeMap::new(),
+            budgets: config
+                .pipeline
+                .iter()
+                .map(|pipeline| (pipeline.name.clone(), pipeline.budget.in_flight_bytes_max.0))
+                .collect(),
+        };
+        Board {
+            started: Instant::now(),
+            inner: Mutex::new(Inner { view: Arc::new(view), turned: BTreeMap::new() }),
+        }
+    }
+
+    /// The latest view.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.with(|inner| Arc::clone(&inner.view))
+    }
+
+    /// Takes what the shards published.
+    pub(crate) fn publish(&self, reports: Vec<ShardReport>, threads: Vec<ThreadCpu>) {
+        let process = process::usage();
+        let now = Instant::now();
+        self.change(|view, turned| {
+            view.still = reports
+                .iter()
+                .map(|report| {
+                    let last = turned.entry(report.shard).or_insert((report.turns, now));
+                    if last.0 != report.turns {
+                        *last = (report.turns, now);
+                    }
+                    now.duration_since(last.1)
+                })
+                .collect();
+            view.reports = reports;
+            view.threads = threads;
+            view.process = process;
+        });
+    }
+
+    /// The appliance does something else now.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.change(|view, _| view.phase = phase);
+    }
+
+    /// The control plane's part for a pipeline works, or does not. Returns whether that is news.
+    pub(crate) fn trouble(&self, pipeline: &str, trouble: Option<&str>) -> bool {
+        let mut news = false;
+        self.change(|view, _| {
+            let before = match trouble {
+                Some(text) => view.troubles.insert(pipeline.to_owned(), text.to_owned()),
+                None => view.troubles.remove(pipeline),
+            };
+            news = before.as_deref() != trouble;
+        });
+        news
+    }
+
+    /// A queue is this deep.
+    pub(crate) fn depth(&self, pipeline: &str, depth: Depth) {
+        self.change(|view, _| {
+            view.depths.insert(pipeline.to_owned(), depth);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View, &mut BTreeMap<u16, (u64, Instant)>)) {
+        self.with(|inner| {
+            // A copy is made only while a reader still holds the old view.
+            let view = Arc::make_mut(&mut inner.view);
+            view.uptime = self.started.elapsed();
+            change(view, &mut inner.turned);
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        // The view is replaced whole, so a reader's panic elsewhere leaves it readable.
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! Reports as a data plane would publish them.
+
+    use dataplane::config::Pipeline;
+    use dataplane::control::{PumpReport, State, TypeReport};
+    use dataplane::stats::{Codes, Counters, Latency, Stage};
+
+    use super::*;
+
+    pub(crate) fn config() -> Config {
+        let url = "https://sqs.eu-west-1.amazonaws.com/1/orders";
+        Config { pipeline: vec![Pipeline::new("orders", url, &["b:9092"], "orders")], ..Config::default() }
+    }
+
+    pub(crate) fn report(shard: u16, turns: u64, state: State, counters: Counters) -> ShardReport {
+        let mut latency = Latency::new();
+        latency.record(Stage::ProduceToAck, 3_000, counters.delivered);
+        latency.record(Stage::EndToEnd, 12_000, counters.delivered);
+        let mut codes = Codes::default();
+        codes.count("delete:ThrottlingException");
+        let reason = if state == State::Running { String::new() } else { "no ack from Kafka for 5 s".into() };
+        ShardReport {
+            shard,
+            core: Some(shard),
+            at_ns: 1,
+            turns,
+            stall_us: 120,
+            pumps: vec![PumpReport {
+                pipeline: "orders".into(),
+                state,
+                reason,
+                counters,
+                latency,
+                types: vec![TypeReport { name: "paid \"x\"\n".into(), count: 7, bytes: 70, errors: 1 }],
+                sqs_errors: codes,
+                kafka_errors: Codes::default(),
+                rejections: Codes::default(),
+                pollers: 4,
+                clock_skew_s: 0,
+            }],
+        }
+    }
+
+    pub(crate) fn counters() -> Counters {
+        Counters { received: 100, delivered: 90, in_flight: 10, receives: 12, ..Counters::default() }
+    }
+
+    pub(crate) fn running() -> Board {
+        let board = Board::new(&config(), 2);
+        let reports =
+            vec![report(0, 5, State::Running, counters()), report(1, 5, State::Running, counters())];
+        board.publish(reports, vec![ThreadCpu { name: "shard-0".into(), cpu_ns: 2_000_000_000 }]);
+        board
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::control::State;
+
+    use super::fixture::{config, counters, report};
+    use super::*;
+
+    #[test]
+    fn a_reader_keeps_its_view_while_a_new_one_is_published() {
+        let board = Board::new(&config(), 1);
+        let before = board.view();
+        board.publish(vec![report(0, 1, State::Running, counters())], Vec::new());
+        assert!(before.reports.is_empty());
+        assert_eq!(board.view().reports.len(), 1);
+    }
+
+    #[test]
+    fn a_shard_that_no_longer_turns_grows_still() {
+        let board = Board::new(&config(), 1);
+        board.publish(vec![report(0, 1, State::Running, counters())], Vec::new());
+        std::thread::sleep(Duration::from_millis(2));
+        board.publish(vec![report(0, 1, State::Running, counters())], Vec::new());
+        assert!(board.view().still[0] >= Duration::from_millis(2));
+        board.publish(vec![report(0, 2, State::Running, counters())], Vec::new());
+        assert_eq!(board.view().still[0], Duration::ZERO);
+    }
+
+    #[test]
+    fn a_trouble_is_news_once() {
+        let board = Board::new(&config(), 1);
+        assert!(board.trouble("orders", Some("no credentials")));
+        assert!(!board.trouble("orders", Some("no credentials")));
+        assert!(board.trouble("orders", None));
+        assert!(!board.trouble("orders", None));
+    }
+}

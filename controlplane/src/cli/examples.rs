@@ -1,0 +1,96 @@
+//! Three worked examples for each verb, shown at the end of `--help`.
+//!
+//! `controlplane/tests/cli.rs` runs them or, where they need AWS, their parts that do not.
+
+pub(super) const TOP: &str = "\
+Examples:
+  millrace demo --for 20s
+      the whole job on this machine, proved message by message
+  millrace config default > millrace.toml && millrace check --config millrace.toml
+      a configuration to start from, and what is wrong with it
+  millrace run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --brokers b1:9092 --topic orders
+      one pipeline without a file
+
+Exit codes:
+  0 ok   1 check failed   2 usage   69 other side unreachable   70 bug   75 drain deadline passed,
+  leases handed back   77 refused by IAM or an ACL   78 bad config or platform   130 second signal";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  millrace demo --for 20s --json result.json
+      20 seconds at the default rate, the figures as JSON
+  millrace demo --rate max --size 1KiB --shards 1 --for 20s
+      as fast as one shard goes
+  millrace demo --fifo 1000 --chaos redeliver --for 20s
+      a FIFO queue whose messages come twice, order checked per group
+
+Exit code 0 only if every message was read back from Kafka unharmed and every duplicate has a cause.";
+
+pub(super) const RUN: &str = "\
+Examples:
+  millrace run --config millrace.toml
+      the usual way
+  millrace run --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --brokers b1:9092,b2:9092 --topic orders
+      without a file; `millrace config show` with the same flags prints the file that this amounts to
+  millrace run --config millrace.toml --listen 127.0.0.1:0 --port-file port --set drain.deadline=40s
+      on a free port, which is written to `port`, with one key changed
+
+SIGTERM or Ctrl-C drains: not ready, stop receiving, finish, hand the rest back, exit 0 (75 at the deadline).
+A second one leaves at once (130). SIGUSR1 writes a snapshot to the log.";
+
+pub(super) const CHECK: &str = "\
+Examples:
+  millrace check --config millrace.toml
+      the file and this machine
+  millrace check --config millrace.toml --connect -o json
+      also credentials, each right, topic and limits; for scripts
+  millrace check --queue https://sqs.eu-west-1.amazonaws.com/123456789012/orders --brokers b1:9092 --topic orders --connect
+      without a file
+
+--connect receives at most one message and gives it back at once; its receive count grows by one.
+Exit code 0 all ticks, 1 something failed, 69 unreachable, 77 refused, 78 bad config or platform.";
+
+pub(super) const VALIDATE: &str = "\
+Examples:
+  millrace validate --config millrace.toml
+      the file and this machine
+  millrace validate millrace.toml --no-env
+      the file only: for a build server or `ExecStartPre=`
+  millrace validate millrace.toml --no-env -o json
+      the same for scripts";
+
+pub(super) const CONFIG: &str = "\
+Examples:
+  millrace config default > millrace.toml
+      every key with its default and one sentence
+  millrace config schema > millrace.schema.json
+      lets editors complete and check the file
+  millrace config show --queue https://sqs.eu-west-1.amazonaws.com/1/orders --brokers b1:9092 --topic orders
+      the file that these flags amount to";
+
+pub(super) const VERSION: &str = "\
+Examples:
+  millrace version
+      for people
+  millrace version -o json
+      for scripts
+  millrace --version
+      name and number only";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  millrace completions bash > /etc/bash_completion.d/millrace
+      for all users of bash
+  millrace completions zsh > ~/.zfunc/_millrace
+      for zsh
+  millrace completions fish > ~/.config/fish/completions/millrace.fish
+      for fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  millrace man --out /usr/local/share/man/man1
+      for all users
+  millrace man --out . && man ./millrace-run.1
+      to look at one
+  millrace man --out target/man
+      for a package";

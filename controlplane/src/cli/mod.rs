@@ -1,0 +1,393 @@
+//! The command line: grammar, help texts, and which function each verb is.
+//!
+//! Grammar: `millrace VERB [NOUN] [flags]`; long flags, one letter only for `-c -o -q -v -h -V`. Data goes to
+//! stdout, all else to stderr.
+
+mod examples;
+mod papers;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dataplane::config::{Bytes, Time};
+
+use crate::exit::{self, Failure};
+use crate::settings::{self, Sources};
+use crate::term::{self, Color};
+
+/// Moves messages from Amazon SQS to Apache Kafka; deletes none that Kafka has not confirmed.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Start with `millrace demo`. Each verb has --help with worked examples.")]
+#[command(after_long_help = examples::TOP, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: /etc/millrace/millrace.toml, if there]
+    #[arg(short, long, global = true, value_name = "FILE", env = "MILLRACE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Change one key of the configuration, e.g. drain.deadline=40s; repeatable
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Form of the output
+    #[arg(short, long, global = true, value_name = "FORM", env = "MILLRACE_OUTPUT", default_value = "text")]
+    output: Output,
+    /// Colour on stdout
+    #[arg(long, global = true, value_name = "WHEN", env = "MILLRACE_COLOR", default_value = "auto")]
+    color: Color,
+    /// Form of the log on stderr; auto is text on a terminal and JSON otherwise
+    #[arg(long, global = true, value_name = "FORM", env = "MILLRACE_LOG_FORMAT", default_value = "auto")]
+    log_format: LogFormat,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Log more; twice for all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Form of a verb's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the whole job on this machine: queue, Kafka, load and proof in one process
+    #[command(after_long_help = examples::DEMO)]
+    Demo(Box<DemoArgs>),
+    /// Run the appliance until a signal ends it
+    #[command(after_long_help = examples::RUN)]
+    Run(RunArgs),
+    /// Check configuration and platform and, with --connect, rights and limits of the other sides
+    #[command(after_long_help = examples::CHECK)]
+    Check(CheckArgs),
+    /// Check configuration and platform without connecting anywhere: `check` without --connect
+    #[command(after_long_help = examples::VALIDATE)]
+    Validate(ValidateArgs),
+    /// Print a default, the schema, the manual, or what a configuration amounts to
+    #[command(subcommand, after_long_help = examples::CONFIG)]
+    Config(ConfigVerb),
+    /// Print version, build and what it needs
+    #[command(after_long_help = examples::VERSION)]
+    Version,
+    /// Print the completion script of a shell
+    #[command(after_long_help = examples::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_long_help = examples::MAN)]
+    Man {
+        /// The folder; it must be there
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// One pipeline without a file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Direct {
+    /// URL of the queue: one pipeline without a file
+    #[arg(long, value_name = "URL", conflicts_with = "config", requires = "brokers")]
+    queue: Option<String>,
+    /// Kafka brokers, host:port, separated by commas
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', requires = "queue")]
+    brokers: Vec<String>,
+    /// Topic to produce to
+    #[arg(long, value_name = "NAME", requires = "queue")]
+    topic: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    direct: Direct,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+/// Where the appliance runs and listens; flags for what is changed most.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Serve {
+    /// Address of the HTTP listener, instead of api.listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Number of shards, instead of shards.count
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) shards: Option<u16>,
+    /// Write the port of the HTTP listener to this file once it listens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) port_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Configuration file, the same as --config
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "queue"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    direct: Direct,
+    /// Connect to SQS and Kafka and probe rights and limits; nothing is written or deleted
+    #[arg(long)]
+    connect: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Configuration file, the same as --config
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "queue"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    direct: Direct,
+    /// Check the file only, not this machine
+    #[arg(long)]
+    no_env: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Print a file with every key, its default and its meaning
+    Default,
+    /// Print the JSON Schema of the file
+    Schema,
+    /// Print what a file, flags and changes amount to
+    Show(Direct),
+    /// Print the operator's manual of the file as Markdown
+    Manual,
+}
+
+/// Flags of `demo`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Measure this long, then prove and end; without it until Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Messages a second, or max: as many as the pump takes
+    #[arg(long, value_name = "N|max", default_value = "2000")]
+    pub(crate) rate: bench::load::Rate,
+    /// Size of a message body, 128B to 256KiB
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = size)]
+    pub(crate) size: u32,
+    /// Seed of bodies and faults: the same seed sends the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Use a FIFO queue with this many message groups and check their order
+    #[arg(long, value_name = "GROUPS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) fifo: Option<u32>,
+    /// Time added to every answer of SQS, as a network does, up to 1s
+    #[arg(long, value_name = "TIME", value_parser = round_trip)]
+    pub(crate) round_trip: Option<Duration>,
+    /// Play a fault while it runs; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) chaos: Vec<crate::demo::Chaos>,
+    /// Write the result as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Do not wait for Ctrl-C: without --for, measure 10s
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+impl Cli {
+    /// Does what the command line says; returns the exit code.
+    ///
+    /// # Errors
+    /// Why the verb could not do its work.
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        let global = self.global;
+        match self.verb {
+            Verb::Demo(args) => crate::demo::run(&args, &global),
+            Verb::Run(args) => {
+                let loaded = sources(&global, None, &args.direct, &args.serve, true)?.load()?;
+                crate::run::run(loaded, args.serve.port_file.as_deref(), &global)
+            }
+            Verb::Check(args) => {
+                let sources = sources(&global, args.file, &args.direct, &Serve::default(), false)?;
+                crate::check::run(
+                    &sources,
+                    crate::check::Depth { platform: true, connect: args.connect },
+                    &global,
+                )
+            }
+            Verb::Validate(args) => {
+                let sources = sources(&global, args.file, &args.direct, &Serve::default(), false)?;
+                crate::check::run(
+                    &sources,
+                    crate::check::Depth { platform: !args.no_env, connect: false },
+                    &global,
+                )
+            }
+            Verb::Config(verb) => config(verb, &global),
+            Verb::Version => {
+                term::out(&papers::version(global.output));
+                Ok(exit::OK)
+            }
+            Verb::Completions { shell } => {
+                term::out(&papers::completions(shell));
+                Ok(exit::OK)
+            }
+            Verb::Man { out } => papers::man(&out),
+        }
+    }
+}
+
+impl Global {
+    /// Form of the output.
+    pub(crate) fn output(&self) -> Output {
+        self.output
+    }
+
+    /// Whether stdout gets colour.
+    pub(crate) fn color(&self) -> Color {
+        self.color
+    }
+
+    /// Form of the log.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// Level of the log of Millrace's own lines.
+    pub(crate) fn log_level(&self) -> &'static str {
+        match (self.quiet, self.verbose) {
+            (true, _) => "warn",
+            (false, 0) => "info",
+            (false, 1) => "debug",
+            (false, _) => "trace",
+        }
+    }
+
+    /// The same, with a log of warnings only unless more was asked for: for verbs that show things themselves.
+    pub(crate) fn quieter(&self) -> Global {
+        Global { quiet: self.verbose == 0, ..self.clone() }
+    }
+}
+
+fn config(verb: ConfigVerb, global: &Global) -> Result<u8, Failure> {
+    match verb {
+        ConfigVerb::Default => term::out(&settings::default_file()),
+        ConfigVerb::Manual => term::out(&settings::markdown()),
+        ConfigVerb::Schema => term::line(&format!("{:#}", settings::schema())),
+        ConfigVerb::Show(direct) => {
+            let loaded = sources(global, None, &direct, &Serve::default(), true)?.load()?;
+            match global.output {
+                Output::Text => term::out(&settings::show(&loaded.config)?),
+                Output::Json => {
+                    let json = serde_json::to_string_pretty(&loaded.config);
+                    term::line(&json.map_err(|error| Failure::bug(error.to_string()))?);
+                }
+            }
+        }
+    }
+    Ok(exit::OK)
+}
+
+/// Puts together what the command line says about the configuration.
+fn sources(
+    global: &Global,
+    file: Option<PathBuf>,
+    direct: &Direct,
+    serve: &Serve,
+    topic_needed: bool,
+) -> Result<Sources, Failure> {
+    if topic_needed && direct.queue.is_some() && direct.topic.is_none() {
+        return Err(Failure::new(exit::USAGE, "--queue needs --topic as well", "add --topic NAME"));
+    }
+    let mut sets = global.set.clone();
+    sets.extend(serve.listen.map(|address| format!("api.listen={address}")));
+    sets.extend(serve.shards.map(|count| format!("shards.count={count}")));
+    Ok(Sources {
+        file: file.or_else(|| global.config.clone()),
+        queue: direct.queue.clone(),
+        brokers: direct.brokers.clone(),
+        topic: direct.topic.clone(),
+        sets,
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let time = Time::parse(text)?;
+    if time < Time::from_secs(1) { Err(format!("`{text}` is shorter than 1s")) } else { Ok(time.0) }
+}
+
+fn round_trip(text: &str) -> Result<Duration, String> {
+    let time = Time::parse(text)?;
+    if time > Time::from_secs(1) { Err(format!("`{text}` is longer than 1s")) } else { Ok(time.0) }
+}
+
+fn size(text: &str) -> Result<u32, String> {
+    let Bytes(bytes) = Bytes::parse(text).or_else(|error| text.parse().map(Bytes).map_err(|_| error))?;
+    match u32::try_from(bytes) {
+        Ok(bytes @ 128..=262_144) => Ok(bytes),
+        _ => Err(format!("`{text}` is outside 128B to 256KiB")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn short_help_fits_a_screen() {
+        let mut command = Cli::command();
+        let help = command.render_help().to_string();
+        assert!(help.lines().count() <= 36, "{} lines", help.lines().count());
+        for verb in command.get_subcommands_mut() {
+            let lines = verb.render_help().to_string().lines().count();
+            assert!(lines <= 40, "{} has {lines} lines", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn one_letter_flags_are_the_agreed_ones() {
+        let command = Cli::command();
+        let mut letters: Vec<char> = command.get_arguments().filter_map(clap::Arg::get_short).collect();
+        for verb in command.get_subcommands() {
+            letters.extend(verb.get_arguments().filter_map(clap::Arg::get_short));
+        }
+        assert!(letters.iter().all(|letter| "coqvhV".contains(*letter)), "{letters:?}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_range() {
+        assert!(size("1MiB").unwrap_err().contains("256KiB"));
+        assert_eq!(size("1KiB"), Ok(1024));
+        assert_eq!(size("512"), Ok(512));
+        assert!(duration("10ms").unwrap_err().contains("1s"));
+    }
+}

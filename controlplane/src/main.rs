@@ -1,0 +1,7 @@
+//! The binary `millrace`: all of it is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    controlplane::main()
+}

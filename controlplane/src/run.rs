@@ -1,0 +1,142 @@
+//! The verb `run`: preflight, start, AWS side, HTTP door, signals, drain.
+//!
+//! Reads top-down as the list of what is wired. Nothing ends the process but a signal, a shard's death or a
+//! configuration that cannot work: an unreachable SQS or Kafka means "not ready", with a reason.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dataplane::control::Command;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::appliance::{self, Appliance, Commands};
+use crate::aws::{Access, Keeper};
+use crate::board::{Board, Phase};
+use crate::cli::Global;
+use crate::exit::{self, Failure};
+use crate::http::Door;
+use crate::settings::Loaded;
+use crate::{fit, logs, snapshot};
+
+/// Runs the appliance until a signal ends it.
+///
+/// # Errors
+/// Why it could not start.
+pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
+    let _logs = logs::start(global);
+    let Loaded { mut config, origin } = loaded;
+    let door = Door::bind(&config.api.listen)?;
+    let placement = Appliance::preflight(&config)?;
+    fit::fit_batches(&mut config);
+    // One thread: the control plane's work is small, and a second one would only find a shard's core.
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::config(format!("the runtime cannot start: {error}"), "raise the limit of descriptors")
+    })?;
+    runtime.block_on(async {
+        let mut accesses = Vec::new();
+        for pipeline in &mut config.pipeline {
+            let access = Access::new(&pipeline.queue).await?;
+            // The shards sign for the same region, wherever it was found.
+            pipeline.queue.region = Some(access.region.clone());
+            accesses.push((pipeline.name.clone(), access));
+        }
+        let appliance = Appliance::start(&config, &placement)?;
+        let address = door.address();
+        tracing::info!(
+            event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, shards = placement.cores.len(),
+            cores = ?placement.cores, kernel = placement.kernel, pipelines = config.pipeline.len(), listen = %address,
+            "millrace is up; http://{address}/ shows its figures"
+        );
+        appliance::write_port(port_file, address.port())?;
+        let (commands, receiver) = Appliance::channel();
+        for (pipeline, access) in accesses {
+            let asked = appliance.asked(&pipeline);
+            let keeper = Keeper { pipeline, access, board: Arc::clone(appliance.board()), commands: commands.clone(), asked };
+            tokio::spawn(keeper.run());
+        }
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(door.serve(Arc::clone(appliance.board()), stopped));
+        let aborted = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        tokio::spawn(obey_signals(signals()?, commands, Arc::clone(appliance.board()), Arc::clone(&aborted)));
+        appliance.tend(receiver).await;
+        let _last_answers = stop.send(true);
+        let _closed = serving.await;
+        let totals = snapshot::take(&appliance.board().view()).totals;
+        tracing::info!(
+            event = "ended",
+            received = totals.received,
+            delivered = totals.delivered,
+            rejected = totals.rejected,
+            filtered = totals.filtered,
+            released = totals.released,
+            lease_lost = totals.lease_lost,
+            "the data plane has ended"
+        );
+        let code = appliance::exit_code(&appliance.end());
+        let second = aborted.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(if second { exit::INTERRUPTED } else { code })
+    })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    user: Signal,
+}
+
+fn signals() -> Result<Signals, Failure> {
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::bug(format!("a signal cannot be caught: {error}")));
+    Ok(Signals {
+        terminate: listen(SignalKind::terminate())?,
+        interrupt: listen(SignalKind::interrupt())?,
+        hang_up: listen(SignalKind::hangup())?,
+        user: listen(SignalKind::user_defined1())?,
+    })
+}
+
+/// TERM and INT: drain, then leave. HUP: told that a restart is needed. USR1: a snapshot into the log.
+async fn obey_signals(
+    mut signals: Signals,
+    commands: Commands,
+    board: Arc<Board>,
+    aborted: Arc<std::sync::atomic::AtomicBool>,
+) {
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+            _ = signals.hang_up.recv() => {
+                tracing::warn!(event = "reload_refused", "a changed configuration needs a restart; nothing was reloaded");
+                continue;
+            }
+            _ = signals.user.recv() => {
+                log_snapshot(&board);
+                continue;
+            }
+        }
+        board.enter(Phase::Draining);
+        let command = if asked {
+            aborted.store(true, std::sync::atomic::Ordering::Relaxed);
+            tracing::warn!(event = "abort", "second signal: what is held goes back to the queue now");
+            Command::Abort
+        } else {
+            tracing::info!(event = "drain", "signal: not ready, receiving stops, what is held is finished");
+            Command::Drain
+        };
+        asked = true;
+        // The receiver is gone only when the process ends anyway.
+        let _ending = commands.send(command).await;
+    }
+}
+
+fn log_snapshot(board: &Board) {
+    match serde_json::to_string(&snapshot::take(&board.view())) {
+        Ok(figures) => tracing::info!(event = "snapshot", snapshot = figures, "figures of this moment"),
+        Err(error) => tracing::warn!(event = "snapshot", %error, "the figures could not be written"),
+    }
+}

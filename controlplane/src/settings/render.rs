@@ -1,0 +1,242 @@
+//! The manual as text: the commented default file, and the page of the operator's guide.
+//!
+//! Pure. `millrace config default` and `docs/configuration.md` are both made here.
+
+use std::fmt::Write;
+
+use super::manual::{KeyDoc, TableDoc, tables};
+
+/// Columns of a comment in the default file.
+const COLUMNS: usize = 100;
+
+/// A configuration file with every key: what must be given stands there, all else is commented out.
+pub(crate) fn default_file() -> String {
+    let mut text = String::from(
+        "#:schema ./millrace.schema.json\n\
+         # Millrace's configuration. Every key is here; lines that begin with `#` and no space are the defaults\n\
+         # or, where it says so, examples. Durations: us, ms, s, m, h. Sizes: B, KiB, MiB, GiB.\n\
+         # The schema for editors: millrace config schema > millrace.schema.json\n",
+    );
+    for table in tables().iter().filter(|table| !table.path.is_empty()) {
+        text.push('\n');
+        comment(&mut text, &table.doc);
+        let (open, close) = if table.repeated { ("[[", "]]") } else { ("[", "]") };
+        let hash = if table.optional { "#" } else { "" };
+        let _ = writeln!(text, "{hash}{open}{}{close}", table.path);
+        for key in &table.keys {
+            setting(&mut text, table, key);
+        }
+    }
+    text
+}
+
+fn setting(text: &mut String, table: &TableDoc, key: &KeyDoc) {
+    text.push('\n');
+    let choices: Vec<&str> = key.choices.iter().map(|(value, _)| value.as_str()).collect();
+    let mut doc = key.doc.clone();
+    if !choices.is_empty() {
+        let _ = write!(doc, " One of: {}.", choices.join(", "));
+    }
+    let unset = key.default.is_none() && !key.required;
+    if unset {
+        doc.push_str(" Not set by default; for example:");
+    }
+    comment(text, &doc);
+    let shown = key.default.as_deref().or(key.example).unwrap_or("\"\"");
+    let hash = if key.required && !table.optional { "" } else { "#" };
+    let _ = writeln!(text, "{hash}{} = {shown}", key.name);
+}
+
+/// Writes prose as comment lines.
+fn comment(text: &mut String, prose: &str) {
+    let mut line = String::from("#");
+    for word in prose.split_whitespace() {
+        if line.len() + 1 + word.len() > COLUMNS && line.len() > 1 {
+            let _ = writeln!(text, "{line}");
+            line.truncate(1);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{line}");
+}
+
+/// The page `docs/configuration.md`.
+pub(crate) fn markdown() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n\
+         <!-- Made by `millrace config manual` from the doc comments in dataplane/src/config. Change those, then\n     \
+         run `millrace config manual > docs/configuration.md`. A test holds the two together. -->\n\n\
+         One TOML file, named with `--config` or `MILLRACE_CONFIG`; without either `/etc/millrace/millrace.toml`.\n\
+         `millrace config default` prints it with every key, `millrace config schema` its JSON Schema for editors,\n\
+         `millrace check --config FILE` says what is wrong with it.\n\n\
+         A key can be changed for one run with `--set drain.deadline=40s` (repeatable) or an environment variable\n\
+         (`MILLRACE__DRAIN__DEADLINE=40s`); a pipeline is named by its name: `--set pipeline.orders.kafka.linger=9ms`.\n\
+         Unknown keys are errors. Durations are a whole number and `us`, `ms`, `s`, `m` or `h`; sizes a whole number\n\
+         and `B`, `KiB`, `MiB` or `GiB`. Secrets are never written in the file: `{ env = \"NAME\" }` or\n\
+         `{ file = \"/path\" }` says where one lies. A change needs a restart.\n",
+    );
+    for table in tables().iter().filter(|table| !table.path.is_empty()) {
+        let (open, close) = if table.repeated { ("[[", "]]") } else { ("[", "]") };
+        let _ = write!(text, "\n## `{open}{}{close}`\n\n{}\n", table.path, table.doc);
+        if table.keys.is_empty() {
+            continue;
+        }
+        text.push_str("\n| key | form | default | meaning |\n|---|---|---|---|\n");
+        for key in &table.keys {
+            let default = match (&key.default, key.required) {
+                (_, true) => "must be given".to_owned(),
+                (Some(value), _) => format!("`{value}`"),
+                (None, _) => "not set".to_owned(),
+            };
+            let _ = writeln!(text, "| `{}` | {} | {default} | {} |", key.name, key.form, meaning(key));
+        }
+    }
+    text
+}
+
+fn meaning(key: &KeyDoc) -> String {
+    let mut text = key.doc.clone();
+    if !key.choices.is_empty() {
+        let choices: Vec<String> = key
+            .choices
+            .iter()
+            .map(|(value, doc)| format!("`{value}` ({})", doc.trim_end_matches('.')))
+            .collect();
+        let _ = write!(text, " One of {}.", choices.join("; "));
+    } else if let (None, false, Some(example)) = (&key.default, key.required, key.example) {
+        let _ = write!(text, " Example: `{example}`.");
+    }
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane::config::{Config, Pipeline};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::settings::schema;
+
+    fn example() -> Config {
+        let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
+        let pipeline = Pipeline::new("orders", url, &["localhost:9092"], "orders");
+        Config { pipeline: vec![pipeline], ..Config::default() }
+    }
+
+    #[test]
+    fn the_default_file_is_the_defaults() {
+        let text = default_file();
+        assert!(text.starts_with("#:schema ./millrace.schema.json\n"));
+        let config: Config = toml::from_str(&text).unwrap();
+        assert_eq!(config, example());
+        assert_eq!(config.problems(), []);
+    }
+
+    /// Uncomments all settings but those that the filter refuses.
+    fn uncommented(keep: impl Fn(&str) -> bool) -> String {
+        let lines = default_file();
+        let lines = lines.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with([' ', ':']) && keep(setting) => setting.to_owned(),
+            _ => line.to_owned(),
+        });
+        lines.map(|line| line + "\n").collect()
+    }
+
+    #[test]
+    fn every_commented_key_is_one_that_the_parser_knows() {
+        let config: Config = toml::from_str(&uncommented(|_| true)).unwrap();
+        assert_eq!(config.pipeline[0].kafka.producers, Some(1), "the examples were read");
+        assert_eq!(config.pipeline[0].dead_letter.as_ref().unwrap().topic, "orders-rejected");
+    }
+
+    #[test]
+    fn every_shown_default_is_the_default() {
+        let examples: Vec<String> = tables()
+            .into_iter()
+            .flat_map(|table| {
+                let optional = table.optional.then(|| format!("[{}]", table.path));
+                let keys = table.keys.into_iter().filter(|key| key.default.is_none() && !key.required);
+                keys.map(|key| format!("{} = {}", key.name, key.example.unwrap()))
+                    .chain(optional)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        // The dead letter's topic is required in a table that is optional.
+        let keep = |setting: &str| {
+            !examples.iter().any(|example| example == setting) && !setting.contains("orders-rejected")
+        };
+        let config: Config = toml::from_str(&uncommented(keep)).unwrap();
+        assert_eq!(config, example());
+    }
+
+    #[test]
+    fn no_comment_is_wider_than_an_editor_window() {
+        for line in default_file().lines() {
+            assert!(line.chars().count() <= 120, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_guide_in_the_tree_is_the_one_made_from_the_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let guide = std::fs::read_to_string(path).unwrap();
+        assert!(guide == markdown(), "run: millrace config manual > docs/configuration.md");
+    }
+
+    #[test]
+    fn the_schema_accepts_the_default_file_and_refuses_a_wrong_one() {
+        let schema = schema();
+        let value: Value = toml::from_str(&uncommented(|_| true)).unwrap();
+        accepts(&schema, &schema, &value, "").unwrap();
+        let mut wrong = value.clone();
+        wrong["drain"]["dedline"] = "1s".into();
+        assert!(accepts(&schema, &schema, &wrong, "").unwrap_err().contains("drain.dedline"));
+        let mut wrong = value;
+        wrong["pipeline"][0]["kafka"]["linger"] = 5.into();
+        assert!(accepts(&schema, &schema, &wrong, "").unwrap_err().contains("kafka.linger"));
+    }
+
+    /// The part of JSON Schema that the config's schema uses.
+    fn accepts(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+        if let Some(reference) = schema["$ref"].as_str() {
+            return accepts(root, root.pointer(reference.strip_prefix('#').unwrap()).unwrap(), value, at);
+        }
+        for word in ["anyOf", "oneOf"] {
+            if let Some(either) = schema[word].as_array() {
+                let fits = either.iter().filter(|one| accepts(root, one, value, at).is_ok()).count();
+                return if fits > 0 { Ok(()) } else { Err(format!("{at}: no alternative fits {value}")) };
+            }
+        }
+        if let Some(constant) = schema.get("const") {
+            return if constant == value { Ok(()) } else { Err(format!("{at}: {value} is not {constant}")) };
+        }
+        let kinds = match &schema["type"] {
+            Value::Array(kinds) => kinds.clone(),
+            kind => vec![kind.clone()],
+        };
+        let kind = match value {
+            Value::Object(_) => "object",
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Number(_) => "integer",
+            Value::Bool(_) => "boolean",
+            Value::Null => "null",
+        };
+        if !kinds.iter().any(|allowed| allowed == kind) {
+            return Err(format!("{at}: {value} is no {kinds:?}"));
+        }
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}.{name}");
+            let inner = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+            if inner == &Value::Bool(false) {
+                return Err(format!("{at}: unknown"));
+            }
+            accepts(root, inner, value, at.trim_start_matches('.'))?;
+        }
+        for item in value.as_array().into_iter().flatten() {
+            accepts(root, &schema["items"], item, &format!("{at}[]"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! What the tests of the binary share: calling it, waiting for it, and a world for it to run in.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use bench::sqs::{OutMessage, Server, ServerConfig};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+/// A secret that must never appear in any output.
+pub(crate) const CANARY: &str = "canary-9f3b1c-never-print-me";
+
+/// The binary with an environment of its own: no AWS or Millrace variables of the machine reach it.
+pub(crate) fn millrace(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.env_clear().args(args).stdin(Stdio::null());
+    command.env("HOME", "/nonexistent").env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn output(args: &[&str]) -> Output {
+    millrace(args).output().unwrap()
+}
+
+/// Exit code, stdout and stderr of a run.
+pub(crate) fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// An SQS server and a mock cluster with one topic.
+pub(crate) struct World {
+    pub server: Server,
+    pub cluster: MockCluster<'static, DefaultProducerContext>,
+    pub folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let server = Server::start(ServerConfig::default()).unwrap();
+        server.create_queue("orders", &[]).unwrap();
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 4, 1).unwrap();
+        World { server, cluster, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn send(&self, count: usize) {
+        let messages = (0..count).map(|number| OutMessage::new(format!("{{\"n\":{number}}}")));
+        self.server.send("orders", messages.collect()).unwrap();
+    }
+
+    /// Writes a config for this world and returns its path.
+    pub(crate) fn config(&self, more: &str) -> PathBuf {
+        let path = self.folder.path().join("millrace.toml");
+        let text = format!(
+            "[api]\nlisten = \"127.0.0.1:0\"\n[shards]\ncount = 1\npin = false\n[drain]\ndeadline = \"10s\"\n{more}\n\
+             [[pipeline]]\nname = \"orders\"\nqueue.url = \"{}\"\nqueue.region = \"us-east-1\"\nqueue.wait_time = \"1s\"\n\
+             kafka.brokers = [{:?}]\nroute.topic = \"orders\"\n",
+            self.server.queue_url("orders"),
+            self.cluster.bootstrap_servers(),
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// A running appliance.
+pub(crate) struct Running {
+    pub child: Child,
+    pub port: u16,
+}
+
+impl Running {
+    /// Starts `run` with this config and waits for its port.
+    pub(crate) fn start(config: &Path, env: &[(&str, &str)]) -> Running {
+        let port_file = config.with_extension("port");
+        let args = ["run", "--config", config.to_str().unwrap(), "--port-file", port_file.to_str().unwrap()];
+        let mut command = millrace(&args);
+        command
+            .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", CANARY)
+            .envs(env.iter().copied());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut running = Running { child, port: 0 };
+        running.port =
+            wait("the port file", || std::fs::read_to_string(&port_file).ok()?.trim().parse().ok());
+        running
+    }
+
+    /// Status and body of a GET.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        get(self.port, path).unwrap()
+    }
+
+    pub(crate) fn wait_ready(&self) {
+        wait("readiness", || get(self.port, "/readyz").filter(|(status, _)| *status == 200));
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; returns status and stderr.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let status = wait("the end", || self.child.try_wait().unwrap());
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let mut out = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        assert!(!log.contains(CANARY) && !out.contains(CANARY), "the secret was printed");
+        (status, log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already when the test went well.
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// A GET over a connection of its own.
+pub(crate) fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    let body = answer.split_once("\r\n\r\n")?.1.to_owned();
+    Some((status, body))
+}
+
+/// Asks until there is an answer.
+pub(crate) fn wait<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,89 @@
+//! The appliance's configuration as plain types: what an operator may set, with unit, default and range.
+//!
+//! Level 0. The doc comments are the manual: `millrace config default` and the JSON Schema are made
+//! from them. Reading the TOML text is the control plane's work; [`Config::problems`] says what a text
+//! that parses still gets wrong.
+
+mod kafka;
+mod pipeline;
+mod problems;
+mod queue;
+mod secret;
+mod units;
+
+pub use kafka::{Compression, Kafka, Mechanism, Protocol, Security};
+pub use pipeline::{Breaker, Budget, DeadLetter, Headers, Key, Pipeline, Route, TypeRule, Validate};
+pub use problems::Problem;
+pub use queue::{Aws, Queue};
+pub use secret::{SecretError, SecretRef};
+pub use units::{Bytes, Time};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Everything that an appliance is told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Cores and threads of the data plane.
+    pub shards: Shards,
+    /// The control plane's HTTP listener.
+    pub api: Api,
+    /// What happens on SIGTERM.
+    pub drain: Drain,
+    /// Pipelines: each moves one queue to one route. At least one, at most 64.
+    pub pipeline: Vec<Pipeline>,
+}
+
+/// Cores and threads of the data plane. Read at start; a change needs a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shards {
+    /// Number of shards, 1 to 256. Unset: one for each core that the affinity mask and the cgroup quota
+    /// allow, less `reserve_cores`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u16>,
+    /// Pin each shard to a core of its own. Without enough cores the shards run unpinned, with a warning.
+    pub pin: bool,
+    /// Cores kept free for the control plane when `count` is unset and more than one core is allowed.
+    pub reserve_cores: u16,
+    /// Cores for librdkafka's threads. Unset: each producer's threads share its shard's core when pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka_cores: Option<Vec<u16>>,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Shards { count: None, pin: true, reserve_cores: 0, kafka_cores: None }
+    }
+}
+
+/// The control plane's HTTP listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Address and port; port 0 takes a free one. Only loopback addresses are accepted while the API has
+    /// no authentication.
+    pub listen: String,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Api { listen: "127.0.0.1:8080".to_owned() }
+    }
+}
+
+/// What happens on SIGTERM: stop receiving, finish what is held, release the rest, exit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drain {
+    /// Time until held messages are released and the process ends, 1 s to 12 h. A receive in flight may
+    /// take its whole `wait_time`, so this should be longer; Kubernetes' grace period must be longer still.
+    pub deadline: Time,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Drain { deadline: Time::from_secs(25) }
+    }
+}

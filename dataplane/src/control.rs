@@ -1,0 +1,168 @@
+//! The door between the planes: plain data only.
+//!
+//! Commands go down, snapshots come up. Nothing that crosses holds a reference or a channel, so the same
+//! types serve within one process and over a socket.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::stats::{Codes, Counters, Latency};
+
+/// Something that the data plane is told to do. Every shard gets every command.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Fresh AWS credentials of one pipeline. Old ones are used until these arrive.
+    Credentials {
+        /// Name of the pipeline.
+        pipeline: String,
+        /// The credentials.
+        credentials: Credentials,
+    },
+    /// What SQS says about a pipeline's queue; receiving starts with the first of these.
+    QueueFacts {
+        /// Name of the pipeline.
+        pipeline: String,
+        /// The facts.
+        facts: QueueFacts,
+    },
+    /// Stop receiving for a pipeline; what is held is finished.
+    Pause {
+        /// Name of the pipeline.
+        pipeline: String,
+    },
+    /// Receive again for a paused pipeline.
+    Resume {
+        /// Name of the pipeline.
+        pipeline: String,
+    },
+    /// Stop receiving everywhere, finish what is held, release the rest at the deadline, end.
+    Drain,
+    /// Release what is held now and end: the second signal.
+    Abort,
+}
+
+/// AWS credentials; secrets are wiped when dropped and never printed.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: Zeroizing<String>,
+    /// Session token of temporary credentials.
+    pub session_token: Option<Zeroizing<String>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// What SQS says about a queue. Source: GetQueueAttributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueFacts {
+    /// `FifoQueue`.
+    pub fifo: bool,
+    /// `VisibilityTimeout`, seconds.
+    pub visibility_timeout_s: u32,
+    /// `maxReceiveCount` of the redrive policy.
+    pub receive_count_max: Option<u32>,
+    /// `MaximumMessageSize`, bytes.
+    pub message_bytes_max: u32,
+}
+
+/// Something that a shard asks of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SQS refuses a pipeline's credentials: fetch fresh ones.
+    Credentials {
+        /// Name of the pipeline.
+        pipeline: String,
+    },
+}
+
+/// State of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waits for credentials, queue facts or its producer.
+    Starting,
+    /// Receives and delivers.
+    Running,
+    /// Told to stop receiving.
+    Paused,
+    /// The breaker is open: Kafka or SQS refuses; nothing is received until a probe succeeds.
+    Broken,
+    /// Finishing before the end.
+    Draining,
+    /// Nothing is held any more and nothing will be received.
+    Stopped,
+}
+
+/// One pipeline on one shard, as published once a second.
+#[derive(Clone, Debug)]
+pub struct PumpReport {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Its state on this shard.
+    pub state: State,
+    /// Why it is not `Running`, in one sentence; empty otherwise.
+    pub reason: String,
+    /// Counters since the start.
+    pub counters: Counters,
+    /// Latencies since the start.
+    pub latency: Latency,
+    /// Message types, at most [`crate::limits::TYPES_MAX`] and `other`.
+    pub types: Vec<TypeReport>,
+    /// SQS errors by `operation:code`.
+    pub sqs_errors: Codes,
+    /// Kafka errors by code.
+    pub kafka_errors: Codes,
+    /// Rejected messages by code.
+    pub rejections: Codes,
+    /// Receives in flight now.
+    pub pollers: u32,
+    /// Learnt offset of AWS's clock against ours, seconds.
+    pub clock_skew_s: i64,
+}
+
+/// One message type on one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeReport {
+    /// Name of the type.
+    pub name: String,
+    /// Messages received.
+    pub count: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Messages rejected.
+    pub errors: u64,
+}
+
+/// One shard, as published once a second.
+#[derive(Clone, Debug)]
+pub struct ShardReport {
+    /// Number of the shard, from 0.
+    pub shard: u16,
+    /// Core that it is pinned to.
+    pub core: Option<u16>,
+    /// Monotonic time of this report, nanoseconds.
+    pub at_ns: u64,
+    /// Turns of the shard's clock task: a shard that is alive goes on counting.
+    pub turns: u64,
+    /// Longest time between two turns that were due within 100 ms, microseconds, in the last second.
+    pub stall_us: u64,
+    /// Pipelines on this shard.
+    pub pumps: Vec<PumpReport>,
+}
+
+/// CPU time of one thread of the data plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadCpu {
+    /// Name of the thread.
+    pub name: String,
+    /// User and system time, nanoseconds.
+    pub cpu_ns: u64,
+}

@@ -1,0 +1,342 @@
+//! The table itself: every code of librdkafka 2.12.1, grouped by what it calls for.
+//!
+//! Level 1, data only. Source of the codes: rdkafka.h; of their meaning: Kafka's protocol guide
+//! ("Error Codes") and rdkafka_request.c, which says what the library itself has already retried.
+//! Brokers before 2.4 do not name the record that they refuse: there a whole batch is rejected with it.
+
+use crate::error::Class;
+
+/// Codes that share class and remedy.
+pub(super) struct Group {
+    pub(super) class: Class,
+    pub(super) remedy: &'static str,
+    pub(super) codes: &'static [(i32, &'static str)],
+}
+
+pub(super) const GROUPS: &[Group] = &[
+    // --- the record itself ---
+    Group {
+        class: Class::Reject,
+        remedy: "The record exceeds the topic's max.message.bytes (or message.max.bytes here): raise the limit, or take it from the dead letter.",
+        codes: &[(10, "MSG_SIZE_TOO_LARGE")],
+    },
+    Group {
+        class: Class::Reject,
+        remedy: "The broker's rules for this topic refuse the record, for example a missing key on a compacted topic.",
+        codes: &[(87, "INVALID_RECORD")],
+    },
+    Group {
+        class: Class::Reject,
+        remedy: "SentTimestamp is outside the topic's message.timestamp limits: widen them or set headers.timestamp = false.",
+        codes: &[(32, "INVALID_TIMESTAMP")],
+    },
+    Group {
+        class: Class::Reject,
+        remedy: "The record cannot be written in Kafka's format; it waits in the dead letter.",
+        codes: &[(-162, "_KEY_SERIALIZATION"), (-161, "_VALUE_SERIALIZATION")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "Another record of the same batch was refused; this one is sent again without it.",
+        codes: &[(-138, "_INVALID_DIFFERENT_RECORD")],
+    },
+    // --- time ---
+    Group {
+        class: Class::Release,
+        remedy: "No ack came within kafka.delivery_timeout: look at the brokers, and at min.insync.replicas.",
+        codes: &[(-192, "_MSG_TIMED_OUT")],
+    },
+    // --- the route's configuration and rights ---
+    Group {
+        class: Class::Pause,
+        remedy: "Create the topic, or correct route.topic; delivery goes on by itself once it exists.",
+        codes: &[
+            (3, "UNKNOWN_TOPIC_OR_PART"),
+            (100, "UNKNOWN_TOPIC_ID"),
+            (-188, "_UNKNOWN_TOPIC"),
+            (-190, "_UNKNOWN_PARTITION"),
+        ],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "The topic's name is not legal in Kafka: correct route.topic.",
+        codes: &[(17, "TOPIC_EXCEPTION")],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "Allow this principal WRITE and DESCRIBE on the topic; delivery goes on by itself once it may.",
+        codes: &[(29, "TOPIC_AUTHORIZATION_FAILED")],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "Allow this principal IDEMPOTENT_WRITE on the cluster (before Kafka 2.8), or WRITE on a topic.",
+        codes: &[(31, "CLUSTER_AUTHORIZATION_FAILED")],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "This principal lacks a right on the cluster: look at the brokers' authorizer log.",
+        codes: &[
+            (30, "GROUP_AUTHORIZATION_FAILED"),
+            (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+            (65, "DELEGATION_TOKEN_AUTHORIZATION_FAILED"),
+        ],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "A policy of the broker, or a hosted cluster's throttle, refuses the write: look at its quotas and policies.",
+        codes: &[(44, "POLICY_VIOLATION")],
+    },
+    Group {
+        class: Class::Throttled,
+        remedy: "The cluster asks for less: raise this client's quota or add partitions.",
+        codes: &[(89, "THROTTLING_QUOTA_EXCEEDED")],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "The broker or topic does not support what is asked: look at its version, message format and compression.type.",
+        codes: &[
+            (35, "UNSUPPORTED_VERSION"),
+            (43, "UNSUPPORTED_FOR_MESSAGE_FORMAT"),
+            (76, "UNSUPPORTED_COMPRESSION_TYPE"),
+            (21, "INVALID_REQUIRED_ACKS"),
+            (-165, "_UNSUPPORTED_FEATURE"),
+        ],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "A setting is refused: correct the one that the text names.",
+        codes: &[
+            (-186, "_INVALID_ARG"),
+            (-170, "_NOT_IMPLEMENTED"),
+            (-145, "_NOT_CONFIGURED"),
+            (-171, "_UNKNOWN_PROTOCOL"),
+            (40, "INVALID_CONFIG"),
+        ],
+    },
+    // --- the connection's credentials ---
+    Group {
+        class: Class::Pause,
+        remedy: "The broker refuses the credentials: check mechanism, user name and password.",
+        codes: &[
+            (-169, "_AUTHENTICATION"),
+            (58, "SASL_AUTHENTICATION_FAILED"),
+            (33, "UNSUPPORTED_SASL_MECHANISM"),
+            (34, "ILLEGAL_SASL_STATE"),
+            (54, "SECURITY_DISABLED"),
+            (93, "UNACCEPTABLE_CREDENTIAL"),
+            (97, "PRINCIPAL_DESERIALIZATION_FAILURE"),
+            (61, "DELEGATION_TOKEN_AUTH_DISABLED"),
+            (62, "DELEGATION_TOKEN_NOT_FOUND"),
+            (63, "DELEGATION_TOKEN_OWNER_MISMATCH"),
+            (64, "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED"),
+            (66, "DELEGATION_TOKEN_EXPIRED"),
+            (67, "INVALID_PRINCIPAL_TYPE"),
+        ],
+    },
+    Group {
+        class: Class::Pause,
+        remedy: "TLS failed: check the listener's port, kafka.security.ca_file, and the host name and dates in the certificate.",
+        codes: &[(-181, "_SSL")],
+    },
+    // --- the producer ---
+    Group {
+        class: Class::Rebuild,
+        remedy: "The idempotent producer's sequence is broken; a new producer sends what is not acked. Recurring: look at the brokers' logs.",
+        codes: &[
+            (-150, "_FATAL"),
+            (45, "OUT_OF_ORDER_SEQUENCE_NUMBER"),
+            (46, "DUPLICATE_SEQUENCE_NUMBER"),
+            (47, "INVALID_PRODUCER_EPOCH"),
+            (49, "INVALID_PRODUCER_ID_MAPPING"),
+            (59, "UNKNOWN_PRODUCER_ID"),
+            (90, "PRODUCER_FENCED"),
+            (-144, "_FENCED"),
+            (-148, "_GAPLESS_GUARANTEE"),
+            (-149, "_INCONSISTENT"),
+        ],
+    },
+    Group {
+        class: Class::Rebuild,
+        remedy: "The producer was closed or is in no state to send; a new one sends what is not acked.",
+        codes: &[(-197, "_DESTROY"), (-172, "_STATE"), (-173, "_CONFLICT")],
+    },
+    Group {
+        class: Class::Rebuild,
+        remedy: "The batch is larger than the topic's segments: lower kafka.batch_bytes_max. A producer with smaller batches takes over.",
+        codes: &[(18, "RECORD_LIST_TOO_LARGE")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "The record was taken back while its producer was replaced; it is sent again.",
+        codes: &[(-152, "_PURGE_QUEUE"), (-151, "_PURGE_INFLIGHT")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "The producer's queue is full: Kafka accepts less than SQS delivers.",
+        codes: &[(-184, "_QUEUE_FULL")],
+    },
+    // --- passing states of cluster and network ---
+    Group {
+        class: Class::Retry,
+        remedy: "Kafka cannot be reached: check kafka.brokers, kafka.security.protocol, the brokers' advertised.listeners, and the network.",
+        codes: &[
+            (-195, "_TRANSPORT"),
+            (-187, "_ALL_BROKERS_DOWN"),
+            (-196, "_FAIL"),
+            (-185, "_TIMED_OUT"),
+            (-166, "_TIMED_OUT_QUEUE"),
+            (-137, "_DESTROY_BROKER"),
+            (-146, "_UNKNOWN_BROKER"),
+            (13, "NETWORK_EXCEPTION"),
+        ],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "A broker's host name does not resolve: check kafka.brokers, advertised.listeners and DNS.",
+        codes: &[(-193, "_RESOLVE")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "A partition's leader is moving; nothing to do unless it stays.",
+        codes: &[
+            (5, "LEADER_NOT_AVAILABLE"),
+            (6, "NOT_LEADER_FOR_PARTITION"),
+            (8, "BROKER_NOT_AVAILABLE"),
+            (9, "REPLICA_NOT_AVAILABLE"),
+            (11, "STALE_CTRL_EPOCH"),
+            (41, "NOT_CONTROLLER"),
+            (60, "REASSIGNMENT_IN_PROGRESS"),
+            (72, "LISTENER_NOT_FOUND"),
+            (74, "FENCED_LEADER_EPOCH"),
+            (75, "UNKNOWN_LEADER_EPOCH"),
+            (77, "STALE_BROKER_EPOCH"),
+            (80, "PREFERRED_LEADER_NOT_AVAILABLE"),
+            (83, "ELIGIBLE_LEADERS_NOT_AVAILABLE"),
+            (129, "REBOOTSTRAP_REQUIRED"),
+        ],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "Too few replicas are in sync: bring the brokers back, or look at min.insync.replicas.",
+        codes: &[
+            (19, "NOT_ENOUGH_REPLICAS"),
+            (20, "NOT_ENOUGH_REPLICAS_AFTER_APPEND"),
+            (-183, "_ISR_INSUFF"),
+            (7, "REQUEST_TIMED_OUT"),
+        ],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "A broker's disk fails or is full: look at its logs.",
+        codes: &[(56, "KAFKA_STORAGE_ERROR"), (57, "LOG_DIR_NOT_FOUND")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "Bytes arrived damaged, or the other end is no Kafka broker; the batch is sent again.",
+        codes: &[
+            (2, "INVALID_MSG"),
+            (4, "INVALID_MSG_SIZE"),
+            (-199, "_BAD_MSG"),
+            (-198, "_BAD_COMPRESSION"),
+            (-155, "_UNDERFLOW"),
+            (-158, "_PARTIAL"),
+        ],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "The broker gave no known reason; its log has more.",
+        codes: &[(-1, "UNKNOWN"), (42, "INVALID_REQUEST"), (55, "OPERATION_NOT_ATTEMPTED")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "The host is short of memory, threads or file descriptors: look at its limits.",
+        codes: &[(-194, "_CRIT_SYS_RESOURCE"), (-189, "_FS")],
+    },
+    Group {
+        class: Class::Retry,
+        remedy: "librdkafka is busy with it; nothing to do.",
+        codes: &[
+            (-182, "_NODE_UPDATE"),
+            (-180, "_WAIT_COORD"),
+            (-178, "_IN_PROGRESS"),
+            (-177, "_PREV_IN_PROGRESS"),
+            (-167, "_OUTDATED"),
+            (-164, "_WAIT_CACHE"),
+            (-163, "_INTR"),
+            (-153, "_RETRY"),
+            (-141, "_NOOP"),
+            (14, "COORDINATOR_LOAD_IN_PROGRESS"),
+            (15, "COORDINATOR_NOT_AVAILABLE"),
+            (16, "NOT_COORDINATOR"),
+            (51, "CONCURRENT_TRANSACTIONS"),
+        ],
+    },
+    // --- no producer without transactions meets these; listed so that none is unknown ---
+    Group {
+        class: Class::Retry,
+        remedy: "Not expected from a plain producer; report it if it recurs.",
+        codes: NOT_FOR_PRODUCERS,
+    },
+];
+
+const NOT_FOR_PRODUCERS: &[(i32, &str)] = &[
+    (-200, "_BEGIN"),
+    (-191, "_PARTITION_EOF"),
+    (-179, "_UNKNOWN_GROUP"),
+    (-176, "_EXISTING_SUBSCRIPTION"),
+    (-175, "_ASSIGN_PARTITIONS"),
+    (-174, "_REVOKE_PARTITIONS"),
+    (-168, "_NO_OFFSET"),
+    (-160, "_KEY_DESERIALIZATION"),
+    (-159, "_VALUE_DESERIALIZATION"),
+    (-157, "_READ_ONLY"),
+    (-156, "_NOENT"),
+    (-154, "_INVALID_TYPE"),
+    (-147, "_MAX_POLL_EXCEEDED"),
+    (-143, "_APPLICATION"),
+    (-142, "_ASSIGNMENT_LOST"),
+    (-140, "_AUTO_OFFSET_RESET"),
+    (-139, "_LOG_TRUNCATION"),
+    (-100, "_END"),
+    (0, "NO_ERROR"),
+    (1, "OFFSET_OUT_OF_RANGE"),
+    (12, "OFFSET_METADATA_TOO_LARGE"),
+    (22, "ILLEGAL_GENERATION"),
+    (23, "INCONSISTENT_GROUP_PROTOCOL"),
+    (24, "INVALID_GROUP_ID"),
+    (25, "UNKNOWN_MEMBER_ID"),
+    (26, "INVALID_SESSION_TIMEOUT"),
+    (27, "REBALANCE_IN_PROGRESS"),
+    (28, "INVALID_COMMIT_OFFSET_SIZE"),
+    (36, "TOPIC_ALREADY_EXISTS"),
+    (37, "INVALID_PARTITIONS"),
+    (38, "INVALID_REPLICATION_FACTOR"),
+    (39, "INVALID_REPLICA_ASSIGNMENT"),
+    (48, "INVALID_TXN_STATE"),
+    (50, "INVALID_TRANSACTION_TIMEOUT"),
+    (52, "TRANSACTION_COORDINATOR_FENCED"),
+    (68, "NON_EMPTY_GROUP"),
+    (69, "GROUP_ID_NOT_FOUND"),
+    (70, "FETCH_SESSION_ID_NOT_FOUND"),
+    (71, "INVALID_FETCH_SESSION_EPOCH"),
+    (73, "TOPIC_DELETION_DISABLED"),
+    (78, "OFFSET_NOT_AVAILABLE"),
+    (79, "MEMBER_ID_REQUIRED"),
+    (81, "GROUP_MAX_SIZE_REACHED"),
+    (82, "FENCED_INSTANCE_ID"),
+    (84, "ELECTION_NOT_NEEDED"),
+    (85, "NO_REASSIGNMENT_IN_PROGRESS"),
+    (86, "GROUP_SUBSCRIBED_TO_TOPIC"),
+    (88, "UNSTABLE_OFFSET_COMMIT"),
+    (91, "RESOURCE_NOT_FOUND"),
+    (92, "DUPLICATE_RESOURCE"),
+    (94, "INCONSISTENT_VOTER_SET"),
+    (95, "INVALID_UPDATE_VERSION"),
+    (96, "FEATURE_UPDATE_FAILED"),
+    (110, "FENCED_MEMBER_EPOCH"),
+    (111, "UNRELEASED_INSTANCE_ID"),
+    (112, "UNSUPPORTED_ASSIGNOR"),
+    (113, "STALE_MEMBER_EPOCH"),
+    (117, "UNKNOWN_SUBSCRIPTION_ID"),
+    (118, "TELEMETRY_TOO_LARGE"),
+];

@@ -1,0 +1,31 @@
+//! The passing of time: leases to extend, leases that are over, retries, probes, the end of a drain.
+
+use super::Pump;
+use crate::clock::Tick;
+
+impl Pump {
+    /// The quick look, every few milliseconds while anything is held.
+    pub(crate) fn tick(&mut self, now: Tick) {
+        self.tick_produce(now);
+    }
+
+    /// The slow look, ten times a second: walks the whole lease table.
+    pub(crate) fn tick_leases(&mut self, now: Tick) {
+        let mut due = std::mem::take(&mut self.due);
+        self.leases.due(now, &self.terms, &mut due);
+        for &token in &due.lost {
+            self.lose(token);
+        }
+        self.extends.extend(due.extend.iter().copied());
+        self.due = due;
+    }
+
+    /// The drain's deadline: everything that Kafka has not confirmed goes back to the queue now.
+    pub(crate) fn release_unfinished(&mut self, now: Tick) -> usize {
+        let unfinished = self.leases.unfinished();
+        for &token in &unfinished {
+            self.release(token, 0, now);
+        }
+        unfinished.len()
+    }
+}

@@ -1,0 +1,4 @@
+//! Claims about the codec: against serde_json, against golden answers and against the SDK.
+
+mod decoding;
+mod unescaping;

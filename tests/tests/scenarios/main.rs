@@ -1,0 +1,23 @@
+//! Scenarios: the real appliance against real servers, each named by the fault that it must survive.
+//!
+//! One binary, so that all share one Apache Kafka and are linked once. Every scenario is judged by the
+//! two-ledger oracle where the embedded SQS server keeps one of them.
+
+mod clocks;
+mod conformance;
+mod crashes;
+mod credentials;
+mod deletes;
+mod drains;
+mod end_to_end;
+mod groups;
+mod mapping;
+mod networks;
+mod outages;
+mod pipelines;
+mod platforms;
+mod rejects;
+mod rights;
+mod routes;
+mod secure;
+mod sqs_faults;
