@@ -91,7 +91,7 @@ mod tests {
         let mut half = open("millrace", 40_000.0, 7.25);
         let stage = Percentiles { p99: 6200, p999: 9000, ..Percentiles::default() };
         half.measured.as_mut().unwrap().stages_us =
-            Some(BTreeMap::from([("produce_to_ack".to_owned(), stage)]));
+            Some(BTreeMap::from([("received_to_acked".to_owned(), stage)]));
         let text = markdown(&[closed, half, open("millrace", 88_000.0, 400.0)]);
         assert_eq!(text.matches("| target |").count(), 2, "{text}");
         let row = text.lines().find(|line| line.contains("| 40000 |")).unwrap();
