@@ -89,7 +89,7 @@ mod tests {
     fn rates_are_rows_and_shares_of_the_closed_loop() {
         let closed = line("a", "millrace", 1, 80_000.0, 9.0);
         let mut half = open("millrace", 40_000.0, 7.25);
-        let stage = Percentiles { p99: 6200, p999: 9000, ..Percentiles::default() };
+        let stage = Percentiles { count: 100, p99: 6200, p999: 9000, ..Percentiles::default() };
         half.measured.as_mut().unwrap().stages_us =
             Some(BTreeMap::from([("received_to_acked".to_owned(), stage)]));
         let text = markdown(&[closed, half, open("millrace", 88_000.0, 400.0)]);
