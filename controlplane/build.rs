@@ -1,4 +1,4 @@
-//! Puts commit and compiler into the binary, for `millrace version`.
+//! Puts commit and compiler into the binary, for `millrace version`, and our set-up of rings into glommio.
 //!
 //! Calls nothing but git and rustc, and works without git: a source archive says `unknown`.
 
@@ -11,6 +11,8 @@ fn main() {
     println!("cargo::rustc-env=MILLRACE_COMMIT={commit}");
     println!("cargo::rustc-env=MILLRACE_RUSTC={}", version.trim_start_matches("rustc "));
     println!("cargo::rerun-if-changed=build.rs");
+    // The shards' rings are set up by dataplane/src/net/ring.rs, where it is told why.
+    println!("cargo::rustc-link-arg-bins=-Wl,--wrap=__sys_io_uring_setup");
     let head = first_line(Command::new("git").args(["rev-parse", "--git-path", "logs/HEAD"]));
     if head != "unknown" {
         println!("cargo::rerun-if-changed={head}");

@@ -193,6 +193,7 @@ pub(crate) mod fixture {
         ShardReport {
             shard,
             core: Some(shard),
+            cooperative_rings: true,
             at_ns: 1,
             turns,
             stall_us: 120,

@@ -79,6 +79,7 @@ struct PipelineShard {
 struct Shard {
     shard: u16,
     core: Option<u16>,
+    cooperative_rings: bool,
     turns: u64,
     stall_us: u64,
     still_s: f64,
@@ -112,6 +113,7 @@ pub(crate) fn take(view: &View) -> Snapshot {
             .map(|(report, still)| Shard {
                 shard: report.shard,
                 core: report.core,
+                cooperative_rings: report.cooperative_rings,
                 turns: report.turns,
                 stall_us: report.stall_us,
                 still_s: still.as_secs_f64(),

@@ -19,6 +19,13 @@ fn a_signal_drains_and_exits_0_with_nothing_left_invisible() {
         let snapshot: serde_json::Value = serde_json::from_str(&text).ok()?;
         (snapshot["totals"]["delivered"] == 500).then_some(())
     });
+    let (_, text) = running.get("/snapshot");
+    let snapshot: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        snapshot["shards"][0]["cooperative_rings"],
+        kernel_is_cooperative(),
+        "how the program is linked"
+    );
     let (_, metrics) = running.get("/metrics");
     assert!(
         metrics.contains("millrace_messages_delivered_total{pipeline=\"orders\",shard=\"0\"} 500\n"),
@@ -55,6 +62,13 @@ fn a_signal_drains_and_exits_0_with_nothing_left_invisible() {
     ] {
         assert!(events.iter().any(|found| found == event), "{event} is not among {events:?}");
     }
+}
+
+/// Since Linux 5.19. Source: io_uring_setup(2), IORING_SETUP_COOP_TASKRUN.
+fn kernel_is_cooperative() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.trim().parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(5), Some(19))
 }
 
 #[test]

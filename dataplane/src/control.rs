@@ -148,6 +148,8 @@ pub struct ShardReport {
     pub shard: u16,
     /// Core that it is pinned to.
     pub core: Option<u16>,
+    /// The kernel leaves completions until the shard asks for them, instead of interrupting it (Linux 5.19).
+    pub cooperative_rings: bool,
     /// Monotonic time of this report, nanoseconds.
     pub at_ns: u64,
     /// Turns of the shard's clock task: a shard that is alive goes on counting.

@@ -11,6 +11,7 @@ pub(crate) mod options;
 pub(crate) mod partition;
 pub(crate) mod producer;
 mod slab;
+mod spread;
 pub(crate) mod threads;
 pub(crate) mod warm_up;
 

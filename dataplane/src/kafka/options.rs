@@ -4,6 +4,7 @@
 //! the operator's own options come last and cannot name those, which the config has checked already.
 
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -60,6 +61,9 @@ const FIXED: &[(&str, &str)] = &[
     ("log.thread.name", "false"),
 ];
 
+/// Options by which an operator takes the choice of partitions over.
+const CHOOSE_PARTITIONS: [&str; 2] = ["partitioner", "sticky.partitioning.linger.ms"];
+
 /// Secrets of a connection, read once at start.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
@@ -104,12 +108,19 @@ impl InFlight {
 pub(crate) struct Options {
     pairs: Vec<(String, Zeroizing<String>)>,
     batch_bytes_max: u64,
+    linger: Duration,
+    spreads: bool,
 }
 
 impl Options {
     /// Options for a cluster.
     pub(crate) fn new(kafka: &config::Kafka, secrets: &Secrets, in_flight: InFlight) -> Options {
-        let mut options = Options { pairs: Vec::new(), batch_bytes_max: kafka.batch_bytes_max.0 };
+        let mut options = Options {
+            pairs: Vec::new(),
+            batch_bytes_max: kafka.batch_bytes_max.0,
+            linger: kafka.linger.0,
+            spreads: !CHOOSE_PARTITIONS.iter().any(|&name| kafka.options.contains_key(name)),
+        };
         for (name, value) in FIXED {
             options.set(name, value);
         }
@@ -126,11 +137,20 @@ impl Options {
         options.set("queue.buffering.max.messages", &messages.to_string());
         let kbytes = (in_flight.bytes_max / 1024).saturating_mul(2).clamp(1 << 20, i32::MAX as u64);
         options.set("queue.buffering.max.kbytes", &kbytes.to_string());
+        if options.spreads {
+            // Or librdkafka would not ask for the partition of a record without a key.
+            options.set("sticky.partitioning.linger.ms", "0");
+        }
         options.set_security(&kafka.security, secrets);
         for (name, value) in &kafka.options {
             options.set(name, value);
         }
         options
+    }
+
+    /// For how long and how many bytes records without a key go to one partition; `None`: librdkafka decides.
+    pub(crate) fn spread(&self) -> Option<(Duration, u64)> {
+        self.spreads.then_some((self.linger, self.batch_bytes_max))
     }
 
     /// The options by name and value, in the order in which they are set.

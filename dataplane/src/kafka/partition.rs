@@ -1,7 +1,7 @@
 //! Which partition or producer a key belongs to: murmur2 as Kafka's Java client computes it.
 //!
-//! Level 1, pure. librdkafka chooses the partition itself (`partitioner=murmur2_random`); this copy
-//! chooses the shard that owns a key, and lets tests tell where a record must land.
+//! Level 1, pure. Chooses the partition of a record and the shard that owns a key. librdkafka's own
+//! `murmur2_random` gives the same partitions.
 
 /// Seed of Kafka's murmur2. Source: org.apache.kafka.common.utils.Utils.murmur2.
 const SEED: u32 = 0x9747_b28c;
@@ -31,14 +31,10 @@ pub(crate) fn murmur2(key: &[u8]) -> u32 {
     hash ^ (hash >> 15)
 }
 
-/// Partition of a key, as Kafka's Java client and librdkafka's `murmur2_random` choose it.
-///
-/// # Panics
-/// With 0 partitions: a topic has at least one.
-#[cfg(test)]
+/// Partition of a key, as Kafka's Java client and librdkafka's `murmur2_random` choose it; 0 of 0 partitions.
 pub(crate) fn partition(key: &[u8], partitions: u32) -> u32 {
     // The sign bit is cut, not the absolute value taken: `Utils.toPositive`.
-    (murmur2(key) & 0x7fff_ffff) % partitions
+    (murmur2(key) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
 }
 
 /// The producer, 0 to `producers` - 1, through which all records of a key go.

@@ -12,6 +12,7 @@ mod http1;
 mod notify;
 mod proxy;
 mod resolve;
+pub(crate) mod ring;
 mod stream;
 mod sys;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{Shard, at_ns};
 use crate::clock::{self, Tick};
 use crate::control::{Request, ShardReport};
 use crate::failpoint;
+use crate::net::ring;
 
 /// Turn of a busy shard: a delete waits at most 10 ms for company, so half of that.
 const BUSY_MS: u64 = 5;
@@ -206,6 +207,7 @@ impl Shard {
         let report = ShardReport {
             shard: self.number as u16,
             core: self.core,
+            cooperative_rings: ring::is_cooperative(),
             at_ns: at_ns(now),
             turns,
             stall_us,

@@ -12,6 +12,7 @@ use crate::clock::{self, Tick};
 use crate::error::Class;
 use crate::handoff::{Item, Order, Parcel, Target, Verdict};
 use crate::kafka::producer::Outcome;
+use crate::limits;
 use crate::message::KeyBytes;
 use crate::pipeline::dead_letter::Reasons;
 use crate::sqs::lease::Token;
@@ -57,8 +58,10 @@ impl Shard {
             match &mut open {
                 Some((to, order)) if *to == owner && order.token == base => order.items.push(item),
                 _ => {
-                    let order =
-                        Order { pump: cell.number, batch: batch.clone(), token: base, items: vec![item] };
+                    // A whole receive, as a rule: it must not grow step by step.
+                    let mut items = Vec::with_capacity(limits::BATCH_ENTRIES_MAX);
+                    items.push(item);
+                    let order = Order { pump: cell.number, batch: batch.clone(), token: base, items };
                     if let Some((to, order)) = open.replace((owner, order)) {
                         self.send_order(to, order, constant_key, &mut sink, now, told);
                     }

@@ -23,6 +23,7 @@ pub(crate) struct TopicId(pub(super) u32);
 pub(in crate::kafka) struct Client {
     instance: NonNull<sys::rd_kafka_t>,
     queue: NonNull<sys::rd_kafka_queue_t>,
+    spread: Option<(Duration, u64)>,
     // Boxed: librdkafka keeps its address. Dropped after `Drop::drop` has destroyed the instance.
     hooks: Box<Hooks>,
 }
@@ -135,7 +136,12 @@ impl Client {
             unsafe { sys::rd_kafka_destroy(instance.as_ptr()) };
             return Err(KafkaError::new(code::INVALID_ARG, "librdkafka gave no main queue"));
         };
-        Ok(Client { instance, queue, hooks })
+        Ok(Client { instance, queue, spread: options.spread(), hooks })
+    }
+
+    /// For how long and how many bytes records without a key go to one partition; `None`: librdkafka decides.
+    pub(super) fn spread(&self) -> Option<(Duration, u64)> {
+        self.spread
     }
 
     pub(super) fn instance(&self) -> *mut sys::rd_kafka_t {

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use rdkafka_sys::bindings as sys;
 
-use super::{raw, text_of};
+use super::{partitioner, raw, text_of};
 use crate::kafka::errors::{KafkaError, code};
 use crate::kafka::slab::Opaque;
 
@@ -68,8 +68,9 @@ impl Polled {
         }
         // SAFETY: the message is live and initialised. The code is read as an integer: a broker may send
         // one that the enum does not list. No reference to the struct is made, for the same reason.
-        let (code, partition, offset, opaque, bytes) = unsafe {
+        let (topic, code, partition, offset, opaque, bytes) = unsafe {
             (
+                (*message).rkt,
                 (&raw const (*message).err).cast::<i32>().read(),
                 (*message).partition,
                 (*message).offset,
@@ -77,6 +78,8 @@ impl Polled {
                 (*message).len + (*message).key_len,
             )
         };
+        // SAFETY: the topic of a live message, made by `Link::topic`.
+        unsafe { partitioner::reported(topic, partition) };
         let failed = code != code::NO_ERROR;
         // SAFETY: the message is live. 0 is RD_KAFKA_MSG_STATUS_NOT_PERSISTED.
         let possibly_persisted = failed && unsafe { raw::rd_kafka_message_status(message) != 0 };

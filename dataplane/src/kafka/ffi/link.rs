@@ -18,9 +18,11 @@ use rdkafka_sys::bindings as sys;
 
 use super::client::{Client, TopicId};
 use super::events::{Event, Polled, RawReport};
-use super::{TopicState, c_string, raw};
+use super::{TopicState, c_string, partitioner, raw};
+use crate::clock;
 use crate::kafka::errors::{KafkaError, code};
 use crate::kafka::slab::Slab;
+use crate::kafka::spread::Spread;
 
 /// Longest wait of one [`Link::flush_now`]; the drain asks again as long as it needs it.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -48,11 +50,14 @@ impl Drop for Topic {
 
 /// A producer instance, its topics and the batches that it points into.
 ///
-/// The order of the fields is the order of their end: topics, instance, wake-up socket, batches.
+/// The order of the fields is the order of their end: topics, instance, what its partitioner reads, wake-up
+/// socket, batches.
 pub(in crate::kafka) struct Link {
     flusher: Cell<Option<JoinHandle<()>>>,
     topics: Vec<Topic>,
     client: Arc<Client>,
+    /// By topic; boxed, since librdkafka keeps their addresses. Empty when it chooses partitions itself.
+    spreads: Vec<Box<Spread>>,
     wake: Option<OwnedFd>,
     pub(super) slab: Slab,
     unknown_reports: u64,
@@ -68,6 +73,7 @@ impl Link {
             flusher: Cell::new(None),
             topics: Vec::new(),
             client: Arc::new(client),
+            spreads: Vec::new(),
             wake: None,
             slab: Slab::default(),
             unknown_reports: 0,
@@ -96,16 +102,21 @@ impl Link {
             Some(position) => position,
             None => {
                 let c_name = c_string(name, "the name of a topic")?;
-                // SAFETY: the instance is live, the name terminated; NULL takes the default settings.
-                let handle = unsafe {
-                    sys::rd_kafka_topic_new(self.client.instance(), c_name.as_ptr(), std::ptr::null_mut())
-                };
+                let seed = clock::wall_ms() ^ std::ptr::from_ref(self).addr() as u64 >> 12;
+                let spread =
+                    self.client.spread().map(|(window, bytes)| Box::new(Spread::new(window, bytes, seed)));
+                // SAFETY: the instance is live, and the box is kept until it is gone.
+                let conf = unsafe { partitioner::topic_conf(self.client.instance(), spread.as_deref()) };
+                // SAFETY: the instance is live, the name terminated; the settings go over in any case.
+                let handle =
+                    unsafe { sys::rd_kafka_topic_new(self.client.instance(), c_name.as_ptr(), conf) };
                 let Some(handle) = NonNull::new(handle) else {
                     // SAFETY: reads this thread's error code.
                     let code = unsafe { raw::rd_kafka_last_error() };
                     return Err(KafkaError::new(code, format!("topic \"{name}\" cannot be used")));
                 };
                 self.topics.push(Topic { name: name.to_owned(), handle });
+                self.spreads.extend(spread);
                 self.topics.len() - 1
             }
         };
@@ -116,6 +127,11 @@ impl Link {
     pub(in crate::kafka) fn topic_state(&self, topic: TopicId, timeout: Duration) -> Result<TopicState, i32> {
         let handle = self.handle(topic).ok_or(code::INVALID_ARG)?;
         self.client.topic_state(handle, timeout)
+    }
+
+    /// How records without a key are spread, by topic; empty when librdkafka decides.
+    pub(super) fn spreads(&self) -> &[Box<Spread>] {
+        &self.spreads
     }
 
     pub(super) fn handle(&self, topic: TopicId) -> Option<*mut sys::rd_kafka_topic_t> {

@@ -1,7 +1,8 @@
 //! The only module of the Kafka side with unsafe code: calls of librdkafka and of libc.
 //!
 //! Level 3. [`client`] owns the instance, [`link`] its topics and the batches it points into, [`send`]
-//! gives it records, [`events`] reads what it reports, [`hooks`] run on its threads. Error codes are read as plain integers everywhere: a broker may send a code that the bindings'
+//! gives it records, [`partitioner`] places them, [`events`] reads what it reports, [`hooks`] run on its
+//! threads. Error codes are read as plain integers everywhere: a broker may send a code that the bindings'
 //! Rust enum does not list, and an enum of an unlisted value would be undefined behaviour.
 #![allow(unsafe_code, reason = "librdkafka is a C library; each block says why it is sound")]
 
@@ -10,6 +11,7 @@ mod events;
 mod hooks;
 mod link;
 mod metadata;
+mod partitioner;
 mod send;
 
 pub(super) use client::Client;

@@ -11,6 +11,7 @@ use sys::rd_kafka_vtype_t as vtype;
 
 use super::link::Link;
 use super::raw;
+use crate::clock;
 use crate::kafka::errors::code;
 use crate::kafka::producer::Record;
 use crate::kafka::slab::{Opaque, Place};
@@ -45,6 +46,8 @@ impl Link {
             refuse(records, code::QUEUE_FULL);
             return;
         };
+        let now = clock::now();
+        self.spreads().iter().for_each(|spread| spread.look(now));
         let mut rest = records;
         while let Some(first) = rest.first() {
             let run = plain_run(batch, rest, rules);
@@ -55,6 +58,10 @@ impl Link {
                 full |= code == code::QUEUE_FULL;
                 refuse(&[Record { index, ..*first }], code);
             };
+            if let Some(spread) = self.spreads().get(first.topic.0 as usize) {
+                let bytes = |record: &Record<'_>| payload(batch, record.index).map_or(0, <[u8]>::len);
+                spread.took(sent.iter().map(bytes).sum());
+            }
             if run > 0 {
                 self.send_plain(batch, sent, place, &mut refuse_one);
             } else {

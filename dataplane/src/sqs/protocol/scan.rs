@@ -7,10 +7,13 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use super::DecodeError;
-use super::unescape::{Fault, Level, unescape};
+use super::unescape::{Fault, Level, unescape, unquoted_prefix};
 
 /// Deepest nesting of a skipped value: one bit each in [`Cursor::skip`]. SQS's answers nest four deep.
 const DEPTH_MAX: u32 = 64;
+
+/// Words of eight bytes that are looked at before a vector search begins.
+const WORDS_FIRST: usize = 5;
 
 /// A position in a JSON text.
 pub(super) struct Cursor<'a> {
@@ -59,12 +62,14 @@ impl<'a> Cursor<'a> {
         self.error(if self.at < self.bytes.len() { "json_unexpected" } else { "json_truncated" })
     }
 
+    #[inline(always)]
     fn space(&mut self) {
         while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<u8> {
         self.space();
         self.bytes.get(self.at).copied()
@@ -75,6 +80,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the byte is next, which is then taken.
+    #[inline(always)]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -124,7 +130,7 @@ impl<'a> Cursor<'a> {
         let mut escaped = false;
         loop {
             let rest = &self.bytes[self.at..];
-            match memchr2(b'"', b'\\', rest) {
+            match special(rest) {
                 None => {
                     self.at = self.bytes.len();
                     return Err(self.error("json_truncated"));
@@ -235,9 +241,39 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Where the first quote or backslash is. Names and ids are short: a few words in a register cost less than the
+/// call of a vector search.
+#[inline(always)]
+fn special(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for word in bytes.as_chunks::<8>().0.iter().take(WORDS_FIRST) {
+        let plain = unquoted_prefix(*word);
+        if plain < 8 {
+            return Some(at + plain);
+        }
+        at += 8;
+    }
+    memchr2(b'"', b'\\', &bytes[at..]).map(|offset| at + offset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quote_or_backslash_is_found_wherever_it_is() {
+        for length in 0..80 {
+            let mut text = vec![b'x'; length];
+            assert_eq!(special(&text), None);
+            for place in 0..length {
+                for byte in *b"\"\\" {
+                    text[place] = byte;
+                    assert_eq!(special(&text), Some(place), "{byte} at {place} of {length}");
+                }
+                text[place] = 0xa2;
+            }
+        }
+    }
 
     fn skips(text: &str) -> Result<(), DecodeError> {
         let mut cursor = Cursor::new(text.as_bytes(), Level::Scalar);

@@ -103,17 +103,35 @@ pub(super) fn scalar(source: &[u8], out: &mut Vec<u8>) -> Result<usize, Fault> {
 }
 
 /// How many bytes of a word come before the first quote, backslash or control character.
+fn plain_prefix(word: [u8; 8]) -> usize {
+    let word = u64::from_le_bytes(word);
+    let special = equal(word, b'"') | equal(word, b'\\') | below(word, 0x20);
+    special.trailing_zeros() as usize / 8
+}
+
+/// How many bytes of a word come before the first quote or backslash.
+#[inline(always)]
+pub(super) fn unquoted_prefix(word: [u8; 8]) -> usize {
+    let word = u64::from_le_bytes(word);
+    (equal(word, b'"') | equal(word, b'\\')).trailing_zeros() as usize / 8
+}
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Marks the bytes of a word that are below `bound`, which is at most 128.
 ///
 /// The zero-byte test of Mycroft (1987): borrows can only raise false marks above a true one, so the lowest
 /// mark is exact.
-fn plain_prefix(word: [u8; 8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let word = u64::from_le_bytes(word);
-    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & TOPS;
-    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    let special = equal(b'"') | equal(b'\\') | below(word, 0x20);
-    special.trailing_zeros() as usize / 8
+#[inline(always)]
+fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(bound)) & !word & TOPS
+}
+
+/// Marks the bytes of a word that equal `byte`, as [`below`] does.
+#[inline(always)]
+fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * u64::from(byte)), 1)
 }
 
 /// What stands for an escape of one character; 0 for `u` and for what is no escape.
