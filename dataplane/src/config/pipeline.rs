@@ -61,7 +61,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Key {
-    /// No key: librdkafka spreads records over partitions.
+    /// No key: records are spread over the partitions, a linger's worth at a time.
     None,
     /// The MessageId.
     MessageId,

@@ -56,7 +56,8 @@ pub(in crate::kafka) struct Link {
     flusher: Cell<Option<JoinHandle<()>>>,
     topics: Vec<Topic>,
     client: Arc<Client>,
-    /// By topic; boxed, since librdkafka keeps their addresses. Empty when it chooses partitions itself.
+    /// By topic. Empty when librdkafka chooses partitions itself.
+    #[allow(clippy::vec_box, reason = "librdkafka keeps their addresses")]
     spreads: Vec<Box<Spread>>,
     wake: Option<OwnedFd>,
     pub(super) slab: Slab,

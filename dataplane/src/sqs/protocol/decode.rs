@@ -54,16 +54,75 @@ pub(crate) fn receive_response_at(
     }
     // Text is never longer than its source, so the arena does not move while it is filled.
     batch.bytes.reserve(body.len() + SLACK);
-    let mut decoder = Decoder { cursor: Cursor::new(body, level), batch, unusable: 0 };
+    let mut decoder = Decoder {
+        cursor: Cursor::new(body, level),
+        batch,
+        unusable: 0,
+        members: Names::new(&MEMBERS),
+        system_members: Names::new(&SYSTEM_MEMBERS),
+    };
     let answer = decoder.answer();
     let decoded = Decoded { messages: decoder.batch.messages.len(), unusable: decoder.unusable };
     answer.map(|()| decoded).inspect_err(|_| batch.clear())
+}
+
+/// Members of a message, by the numbers that [`Decoder::message`] knows them by.
+const MEMBERS: [&[u8]; 7] = [
+    b"MessageId",
+    b"ReceiptHandle",
+    b"MD5OfBody",
+    b"MD5OfMessageAttributes",
+    b"Body",
+    b"Attributes",
+    b"MessageAttributes",
+];
+
+/// System attributes, by the numbers that [`Decoder::system`] knows them by.
+const SYSTEM_MEMBERS: [&[u8]; 8] = [
+    b"SentTimestamp",
+    b"ApproximateReceiveCount",
+    b"MessageGroupId",
+    b"MessageDeduplicationId",
+    b"SequenceNumber",
+    b"SenderId",
+    b"AWSTraceHeader",
+    b"DeadLetterQueueSourceArn",
+];
+
+/// Names of an object's members, and in which order they came last time: they come in that order again.
+struct Names {
+    names: &'static [&'static [u8]],
+    /// By name, and at last for the object's beginning and for unknown names: the one that followed.
+    follows: [u8; SYSTEM_MEMBERS.len() + 1],
+    last: usize,
+}
+
+impl Names {
+    fn new(names: &'static [&'static [u8]]) -> Names {
+        Names { names, follows: [0; SYSTEM_MEMBERS.len() + 1], last: 0 }
+    }
+
+    /// The number of the next member's name, that of none for an unknown one; `None` at the object's end.
+    fn next(&mut self, cursor: &mut Cursor<'_>, first: &mut bool) -> Result<Option<usize>, DecodeError> {
+        if *first {
+            self.last = self.names.len();
+        }
+        let guess = usize::from(self.follows[self.last]);
+        let found = cursor.member_of(self.names, guess, first)?;
+        if let Some(name) = found {
+            self.follows[self.last] = name as u8;
+            self.last = name;
+        }
+        Ok(found)
+    }
 }
 
 struct Decoder<'a, 'b> {
     cursor: Cursor<'a>,
     batch: &'b mut Batch,
     unusable: usize,
+    members: Names,
+    system_members: Names,
 }
 
 impl Decoder<'_, '_> {
@@ -111,15 +170,15 @@ impl Decoder<'_, '_> {
         let mut message = Message::default();
         self.cursor.expect(b'{')?;
         let mut first = true;
-        while let Some(name) = self.cursor.member(&mut first)? {
-            match &*name {
-                b"MessageId" => message.id = self.identity()?,
-                b"ReceiptHandle" => message.receipt = self.identity()?,
-                b"MD5OfBody" => message.md5_of_body = self.string()?.0,
-                b"MD5OfMessageAttributes" => message.md5_of_attributes = self.string()?.0,
-                b"Body" => self.body(&mut message)?,
-                b"Attributes" => self.system(&mut message)?,
-                b"MessageAttributes" => self.attributes(&mut message)?,
+        while let Some(name) = self.members.next(&mut self.cursor, &mut first)? {
+            match name {
+                0 => message.id = self.identity()?,
+                1 => message.receipt = self.identity()?,
+                2 => message.md5_of_body = self.string()?.0,
+                3 => message.md5_of_attributes = self.string()?.0,
+                4 => self.body(&mut message)?,
+                5 => self.system(&mut message)?,
+                6 => self.attributes(&mut message)?,
                 _ => self.cursor.skip()?,
             }
         }
@@ -175,20 +234,16 @@ impl Decoder<'_, '_> {
         }
         self.cursor.expect(b'{')?;
         let mut first = true;
-        while let Some(name) = self.cursor.member(&mut first)? {
-            match &*name {
-                b"SentTimestamp" => message.system.sent_at_ms = self.number()?,
-                b"ApproximateReceiveCount" => {
-                    message.system.receive_count = u32::try_from(self.number()?).unwrap_or(u32::MAX);
-                }
-                b"MessageGroupId" => message.system.group = self.attribute_text(message)?,
-                b"MessageDeduplicationId" => message.system.dedup = self.attribute_text(message)?,
-                b"SequenceNumber" => message.system.sequence = self.attribute_text(message)?,
-                b"SenderId" => message.system.sender = self.attribute_text(message)?,
-                b"AWSTraceHeader" => message.system.trace_header = self.attribute_text(message)?,
-                b"DeadLetterQueueSourceArn" => {
-                    message.system.dead_letter_source = self.attribute_text(message)?;
-                }
+        while let Some(name) = self.system_members.next(&mut self.cursor, &mut first)? {
+            match name {
+                0 => message.system.sent_at_ms = self.number()?,
+                1 => message.system.receive_count = u32::try_from(self.number()?).unwrap_or(u32::MAX),
+                2 => message.system.group = self.attribute_text(message)?,
+                3 => message.system.dedup = self.attribute_text(message)?,
+                4 => message.system.sequence = self.attribute_text(message)?,
+                5 => message.system.sender = self.attribute_text(message)?,
+                6 => message.system.trace_header = self.attribute_text(message)?,
+                7 => message.system.dead_letter_source = self.attribute_text(message)?,
                 _ => self.cursor.skip()?,
             }
         }

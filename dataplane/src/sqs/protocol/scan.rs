@@ -104,6 +104,32 @@ impl<'a> Cursor<'a> {
         Ok(Some(name.text()))
     }
 
+    /// As [`member`](Cursor::member), but the name's position in `names`, or their number for any other. `guess`
+    /// is looked at first: answers repeat their members in one order.
+    pub(super) fn member_of(
+        &mut self,
+        names: &[&[u8]],
+        guess: usize,
+        first: &mut bool,
+    ) -> Result<Option<usize>, DecodeError> {
+        if let Some(taken) = names.get(guess).and_then(|name| self.starts_with_member(name, *first)) {
+            self.at += taken;
+            *first = false;
+            return Ok(Some(guess));
+        }
+        let name = self.member(first)?;
+        Ok(name.map(|name| names.iter().position(|known| **known == *name).unwrap_or(names.len())))
+    }
+
+    /// Whether a member of this name follows without blanks: the bytes up to its value.
+    #[inline(always)]
+    fn starts_with_member(&self, name: &[u8], first: bool) -> Option<usize> {
+        let rest = &self.bytes[self.at..];
+        let rest = if first { rest } else { rest.strip_prefix(b",")? };
+        let follows = rest.strip_prefix(b"\"")?.strip_prefix(name)?.starts_with(b"\":");
+        follows.then_some(usize::from(!first) + name.len() + 3)
+    }
+
     /// Whether an array that has been opened has another element.
     pub(super) fn element(&mut self, first: &mut bool) -> Result<bool, DecodeError> {
         if self.take(b']') {

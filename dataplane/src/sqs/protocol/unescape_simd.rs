@@ -29,6 +29,8 @@ mod x86 {
         _mm512_storeu_si512, _mm512_test_epi8_mask,
     };
 
+    use std::sync::OnceLock;
+
     use super::super::unescape::{SIMPLE, escape, scalar};
     use super::{Fault, SLACK};
 
@@ -36,13 +38,17 @@ mod x86 {
         is_x86_feature_detected!("avx2")
     }
 
+    /// Kept: it is asked for every string, and six questions cost more than many a string.
     pub(in super::super) fn has_avx512() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("popcnt")
+        static FOUND: OnceLock<bool> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vbmi")
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("popcnt")
+        })
     }
 
     /// `None`: this machine has no AVX2.
