@@ -33,7 +33,11 @@ struct World {
 
 impl World {
     fn new(queue: &str, attributes: &[(&str, &str)]) -> World {
-        let server = Server::start(ServerConfig::default()).unwrap();
+        World::of(ServerConfig::default(), queue, attributes)
+    }
+
+    fn of(server: ServerConfig, queue: &str, attributes: &[(&str, &str)]) -> World {
+        let server = Server::start(server).unwrap();
         server.create_queue(queue, attributes).unwrap();
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("topic", PARTITIONS, 1).unwrap();
@@ -172,6 +176,23 @@ fn every_message_arrives_once_and_is_deleted_after_its_ack() {
     assert_eq!((depth.visible, depth.in_flight), (0, 0));
     let deletes = world.server.ledger(0).iter().filter(|event| event.kind == Kind::Deleted).count();
     assert_eq!(deletes, 5000);
+}
+
+#[test]
+fn a_fleet_of_hundreds_grows_on_a_distant_queue() {
+    let distant = ServerConfig { latency: Duration::from_millis(40), ..ServerConfig::default() };
+    let world = World::of(distant, "q", &[]);
+    let bodies = Bodies::new(4, 64, 0);
+    send(&world.server, "q", &bodies, 40_000, None);
+    let plane = world.start("q", 1, |pipeline| {
+        pipeline.queue.pollers_max = 512;
+        pipeline.queue.deleters_max = 512;
+    });
+    let totals = wait_for(&plane, |totals| totals.delivered == 40_000);
+    assert_eq!(totals.unaccounted(), 0, "{totals:?}");
+    assert!(totals.connections_opened > 300, "{totals:?}");
+    plane.send(&Command::Drain).unwrap();
+    assert_eq!(plane.join(), End::Drained);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_lite::future;
 use glommio::timer::Timer;
 
 use crate::clock::{self, Tick};
@@ -184,8 +185,15 @@ pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
 }
 
 /// The one place that spawns: tasks live as long as the shard.
+///
+/// glommio runs a new task at once, on top of the one that made it. Where each adds the next, a whole fleet would
+/// lie on one stack, so every task begins with a turn of its own.
 fn spawn(task: impl Future<Output = ()> + 'static) {
-    glommio::spawn_local(task).detach();
+    let in_turn = async {
+        future::yield_now().await;
+        task.await;
+    };
+    glommio::spawn_local(in_turn).detach();
 }
 
 fn spawn_tasks(shard: &Rc<Shard>, cell: &Rc<PumpCell>, wake: WakePair) {
@@ -276,4 +284,29 @@ impl Shard {
 /// Monotonic time as the reports carry it.
 fn at_ns(now: Tick) -> u64 {
     now.0
+}
+
+#[cfg(test)]
+mod tests {
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    use super::*;
+
+    #[test]
+    fn a_new_task_does_not_run_on_the_stack_of_the_one_that_made_it() {
+        let ran = Rc::new(Cell::new(0));
+        let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).make().unwrap();
+        executor.run(async {
+            let (count, chain) = (Rc::clone(&ran), Rc::clone(&ran));
+            spawn(async move {
+                count.set(1);
+                spawn(async move { chain.set(2) });
+                assert_eq!(count.get(), 1);
+            });
+            assert_eq!(ran.get(), 0);
+            while ran.get() < 2 {
+                future::yield_now().await;
+            }
+        });
+    }
 }
