@@ -59,6 +59,8 @@ pub(crate) struct View {
     pub(crate) troubles: BTreeMap<String, String>,
     /// By pipeline: how deep its queue is.
     pub(crate) depths: BTreeMap<String, Depth>,
+    /// By pipeline: GetQueueAttributes calls that were answered; SQS bills them too.
+    pub(crate) attribute_calls: BTreeMap<String, u64>,
     /// By pipeline: bytes that its budget allows on one shard.
     pub(crate) budgets: BTreeMap<String, u64>,
 }
@@ -90,6 +92,7 @@ impl Board {
             process: Usage::default(),
             troubles: BTreeMap::new(),
             depths: BTreeMap::new(),
+            attribute_calls: BTreeMap::new(),
             budgets: config
                 .pipeline
                 .iter()
@@ -150,6 +153,7 @@ impl Board {
     pub(crate) fn depth(&self, pipeline: &str, depth: Depth) {
         self.change(|view, _| {
             view.depths.insert(pipeline.to_owned(), depth);
+            *view.attribute_calls.entry(pipeline.to_owned()).or_default() += 1;
         });
     }
 

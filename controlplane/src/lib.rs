@@ -4,6 +4,7 @@
 //! itself is the crate `dataplane`, which is started, told and read through its door and nothing else.
 //! Nothing here touches a message.
 
+mod api;
 mod appliance;
 mod aws;
 mod board;
@@ -17,11 +18,18 @@ mod health;
 mod http;
 mod logs;
 mod metrics;
+mod outbound;
 mod process;
+mod remote;
 mod run;
+mod secret;
+mod serve;
 mod settings;
 mod snapshot;
+mod store;
 mod term;
+mod top;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
 use crate::aws::{Access, Keeper};
 use crate::board::{Board, Phase};
@@ -18,7 +19,8 @@ use crate::cli::Global;
 use crate::exit::{self, Failure};
 use crate::http::Door;
 use crate::settings::Loaded;
-use crate::{fit, logs, snapshot};
+use crate::watch::Watch;
+use crate::{fit, logs, serve, snapshot};
 
 /// Runs the appliance until a signal ends it.
 ///
@@ -27,7 +29,9 @@ use crate::{fit, logs, snapshot};
 pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
     let Loaded { mut config, origin } = loaded;
-    let door = Door::bind(&config.api.listen)?;
+    let door = Door::bind(&config.api)?;
+    let store = serve::store(&config.api);
+    let accounts = serve::accounts(&config.api, &store)?;
     let placement = Appliance::preflight(&config)?;
     fit::fit_batches(&mut config);
     // One thread: the control plane's work is small, and a second one would only find a shard's core.
@@ -42,12 +46,15 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
             pipeline.queue.region = Some(access.region.clone());
             accesses.push((pipeline.name.clone(), access));
         }
+        let config = Arc::new(config);
+        // Rules and receivers that cannot work are told before anything is received.
+        let watched = Watch::new(Arc::clone(&config), store.clone()).await?;
         let appliance = Appliance::start(&config, &placement)?;
-        let address = door.address();
+        let (address, url) = (door.address(), door.url());
         tracing::info!(
             event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, shards = placement.cores.len(),
             cores = ?placement.cores, kernel = placement.kernel, pipelines = config.pipeline.len(), listen = %address,
-            "millrace is up; http://{address}/ shows its figures"
+            "millrace is up; {url} shows its figures"
         );
         appliance::write_port(port_file, address.port())?;
         let (commands, receiver) = Appliance::channel();
@@ -56,8 +63,11 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
             let keeper = Keeper { pipeline, access, board: Arc::clone(appliance.board()), commands: commands.clone(), asked };
             tokio::spawn(keeper.run());
         }
+        let board = Arc::clone(appliance.board());
+        let ctx = Ctx::new(config, board, commands.clone(), store, accounts, watched);
+        serve::begin(&ctx, &url, global.log_format()).await;
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(door.serve(Arc::clone(appliance.board()), stopped));
+        let serving = tokio::spawn(door.serve(ctx, stopped));
         let aborted = Arc::new(std::sync::atomic::AtomicBool::new(false));
         tokio::spawn(obey_signals(signals()?, commands, Arc::clone(appliance.board()), Arc::clone(&aborted)));
         appliance.tend(receiver).await;

@@ -187,6 +187,8 @@ impl Appliance {
         let mut command = command(scratch.path())?;
         command.arg("run").arg("--config").arg(&file).arg("--port-file").arg(&port_file);
         command.args(&plan.arguments);
+        // Users and history of one appliance are not those of another.
+        command.env("STATE_DIRECTORY", scratch.join("state"));
         if !plan.has_keys {
             command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         }

@@ -131,8 +131,15 @@ fn types(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
 fn sqs_and_kafka(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let requests = view.pipelines.iter().flat_map(|name| {
         let totals = snapshot::totals(view, name);
-        [("receive", totals.receives), ("delete", totals.deletes), ("extend", totals.extends)]
-            .map(|(op, count)| (vec![("op", op.to_owned()), ("pipeline", name.clone())], count))
+        let attributes = view.attribute_calls.get(name).copied().unwrap_or(0);
+        [
+            ("receive", totals.receives),
+            ("delete", totals.deletes),
+            ("extend", totals.extends),
+            ("release", totals.release_calls),
+            ("attributes", attributes),
+        ]
+        .map(|(op, count)| (vec![("op", op.to_owned()), ("pipeline", name.clone())], count))
     });
     sheet.counters("sqs_requests", "SQS calls answered.", requests)?;
     sheet.counters(
@@ -163,7 +170,7 @@ fn sqs_and_kafka(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
 }
 
 /// Throttling, by whatever name: `OverLimit` and `RequestThrottled` come as HTTP 400.
-fn throttled(codes: &Codes) -> u64 {
+pub(super) fn throttled(codes: &Codes) -> u64 {
     let is = |code: &str| {
         code.contains("Throttl") || code.contains("OverLimit") || code.contains("TooManyRequests")
     };

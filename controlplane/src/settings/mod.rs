@@ -104,6 +104,20 @@ impl Sources {
     }
 }
 
+/// Reads a file's text as it is, without environment and changes.
+///
+/// # Errors
+/// Exit code 78: it is larger than a file may be, or is no configuration.
+pub(crate) fn read_text(origin: &str, text: &str) -> Result<Config, Failure> {
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::config(
+            format!("{origin}: larger than {FILE_BYTES_MAX} bytes"),
+            "make it smaller",
+        ));
+    }
+    text::parse(origin, text, &[])
+}
+
 /// The configuration as a TOML file.
 ///
 /// # Errors

@@ -155,17 +155,21 @@ mod tests {
         let examples: Vec<String> = tables()
             .into_iter()
             .flat_map(|table| {
-                let optional = table.optional.then(|| format!("[{}]", table.path));
-                let keys = table.keys.into_iter().filter(|key| key.default.is_none() && !key.required);
-                keys.map(|key| format!("{} = {}", key.name, key.example.unwrap()))
-                    .chain(optional)
-                    .collect::<Vec<_>>()
+                let (open, close) = if table.repeated { ("[[", "]]") } else { ("[", "]") };
+                let optional = table.optional.then(|| format!("{open}{}{close}", table.path));
+                // Of a table that need not be there all keys are examples.
+                let keys = table
+                    .keys
+                    .into_iter()
+                    .filter(move |key| table.optional || (key.default.is_none() && !key.required));
+                keys.map(|key| {
+                    format!("{} = {}", key.name, key.default.or(key.example.map(str::to_owned)).unwrap())
+                })
+                .chain(optional)
+                .collect::<Vec<_>>()
             })
             .collect();
-        // The dead letter's topic is required in a table that is optional.
-        let keep = |setting: &str| {
-            !examples.iter().any(|example| example == setting) && !setting.contains("orders-rejected")
-        };
+        let keep = |setting: &str| !examples.iter().any(|example| example == setting);
         let config: Config = toml::from_str(&uncommented(keep)).unwrap();
         assert_eq!(config, example());
     }

@@ -62,14 +62,7 @@ impl Config {
         let mut found = Found(Vec::new());
         shards(&mut found, &self.shards);
         found.range("drain.deadline", self.drain.deadline, Time::from_secs(1), Time::from_secs(43_200));
-        match self.api.listen.parse::<std::net::SocketAddr>() {
-            Ok(address) if !address.ip().is_loopback() => found.add(
-                "api.listen",
-                format!("{address} is not a loopback address; use 127.0.0.1 or [::1]: the API has no authentication yet"),
-            ),
-            Ok(_) => {}
-            Err(_) => found.add("api.listen", format!("`{}` is not ADDRESS:PORT, for example 127.0.0.1:8080", self.api.listen)),
-        }
+        super::api_problems::api(&mut found, &self.api);
         if self.pipeline.is_empty() {
             found.add("pipeline", "there is none; add at least one [[pipeline]]".to_owned());
         }
@@ -79,6 +72,7 @@ impl Config {
                 format!("there are {}; at most {} are allowed", self.pipeline.len(), limits::PIPELINES_MAX),
             );
         }
+        super::watch::problems(&mut found, &self.alerts, &self.cost, &self.export);
         let mut names = HashSet::new();
         for pipeline in &self.pipeline {
             if !names.insert(&pipeline.name) {
@@ -90,20 +84,20 @@ impl Config {
     }
 }
 
-struct Found(Vec<Problem>);
+pub(super) struct Found(pub(super) Vec<Problem>);
 
 impl Found {
-    fn add(&mut self, field: &str, text: String) {
+    pub(super) fn add(&mut self, field: &str, text: String) {
         self.0.push(Problem { field: field.to_owned(), text });
     }
 
-    fn range(&mut self, field: &str, value: Time, min: Time, max: Time) {
+    pub(super) fn range(&mut self, field: &str, value: Time, min: Time, max: Time) {
         if value < min || value > max {
             self.add(field, format!("{value} is outside {min} to {max}"));
         }
     }
 
-    fn number(&mut self, field: &str, value: u64, min: u64, max: u64) {
+    pub(super) fn number(&mut self, field: &str, value: u64, min: u64, max: u64) {
         if value < min || value > max {
             self.add(field, format!("{value} is outside {min} to {max}"));
         }
@@ -350,7 +344,7 @@ mod tests {
     #[test]
     fn each_problem_names_field_fault_and_remedy() {
         assert!(problem(|c| c.pipeline.clear()).starts_with("pipeline: there is none; add"));
-        assert!(problem(|c| c.api.listen = "0.0.0.0:80".into()).contains("loopback"));
+        assert!(problem(|c| c.api.listen = "0.0.0.0:80".into()).contains("api.tls"));
         assert!(
             problem(|c| c.pipeline[0].queue.wait_time = Time::from_secs(21)).contains("outside 0us to 20s")
         );

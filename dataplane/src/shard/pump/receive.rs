@@ -157,6 +157,7 @@ impl Pump {
         }
         self.counters.received += count as u64;
         self.counters.received_bytes += body_bytes;
+        self.counters.receive_chunks += body_bytes.div_ceil(limits::BILLED_CHUNK_BYTES).max(1);
         let batch = Arc::new(received.batch);
         let mut inserted = std::mem::take(&mut self.inserted);
         self.leases.insert(Arc::clone(&batch), now, &self.terms, &mut inserted);
@@ -177,6 +178,7 @@ impl Pump {
 
     fn received_nothing(&mut self, received: Received, reservation: Reservation, now: Tick) {
         self.counters.empty_receives += 1;
+        self.counters.receive_chunks += 1;
         self.budget.settle(reservation, 0, 0);
         self.keep_batch(received.batch);
         self.breaker.probe_void(now, &mut self.random);
