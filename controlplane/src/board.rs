@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dataplane::config::Config;
+use dataplane::config::{Config, Pipeline};
 use dataplane::control::{ShardReport, ThreadCpu};
 
 use crate::process::{self, Usage};
@@ -90,11 +90,7 @@ impl Board {
             process: Usage::default(),
             troubles: BTreeMap::new(),
             depths: BTreeMap::new(),
-            budgets: config
-                .pipeline
-                .iter()
-                .map(|pipeline| (pipeline.name.clone(), pipeline.budget.in_flight_bytes_max.0))
-                .collect(),
+            budgets: budgets(config),
         };
         Board {
             started: Instant::now(),
@@ -146,6 +142,11 @@ impl Board {
         news
     }
 
+    /// Another configuration is in force.
+    pub(crate) fn configured(&self, config: &Config) {
+        self.change(|view, _| view.budgets = budgets(config));
+    }
+
     /// A queue is this deep.
     pub(crate) fn depth(&self, pipeline: &str, depth: Depth) {
         self.change(|view, _| {
@@ -168,11 +169,16 @@ impl Board {
     }
 }
 
+fn budgets(config: &Config) -> BTreeMap<String, u64> {
+    let budget = |pipeline: &Pipeline| (pipeline.name.clone(), pipeline.budget.in_flight_bytes_max.0);
+    config.pipeline.iter().map(budget).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod fixture {
     //! Reports as a data plane would publish them.
 
-    use dataplane::config::Pipeline;
+    use dataplane::config::Rate;
     use dataplane::control::{PumpReport, State, TypeReport};
     use dataplane::stats::{Codes, Counters, Latency, Stage};
 
@@ -196,6 +202,8 @@ pub(crate) mod fixture {
             at_ns: 1,
             turns,
             stall_us: 120,
+            epoch: 0,
+            refused: None,
             pumps: vec![PumpReport {
                 pipeline: "orders".into(),
                 state,
@@ -208,6 +216,8 @@ pub(crate) mod fixture {
                 rejections: Codes::default(),
                 pollers: 4,
                 clock_skew_s: 0,
+                rate: Rate::default(),
+                rate_limited: false,
             }],
         }
     }

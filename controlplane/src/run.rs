@@ -11,14 +11,16 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
 use crate::aws::{Access, Keeper};
 use crate::board::{Board, Phase};
 use crate::cli::Global;
+use crate::configs::Configs;
 use crate::exit::{self, Failure};
 use crate::http::Door;
 use crate::settings::Loaded;
-use crate::{fit, logs, snapshot};
+use crate::{fit, logs, serve, snapshot};
 
 /// Runs the appliance until a signal ends it.
 ///
@@ -26,8 +28,11 @@ use crate::{fit, logs, snapshot};
 /// Why it could not start.
 pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
-    let Loaded { mut config, origin } = loaded;
-    let door = Door::bind(&config.api.listen)?;
+    let Loaded { mut config, origin, sources } = loaded;
+    let as_read = config.clone();
+    let door = Door::bind(&config.api)?;
+    let store = serve::store(&config.api);
+    let accounts = serve::accounts(&config.api, &store)?;
     let placement = Appliance::preflight(&config)?;
     fit::fit_batches(&mut config);
     // One thread: the control plane's work is small, and a second one would only find a shard's core.
@@ -43,11 +48,11 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
             accesses.push((pipeline.name.clone(), access));
         }
         let appliance = Appliance::start(&config, &placement)?;
-        let address = door.address();
+        let (address, url) = (door.address(), door.url());
         tracing::info!(
             event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, shards = placement.cores.len(),
             cores = ?placement.cores, kernel = placement.kernel, pipelines = config.pipeline.len(), listen = %address,
-            "millrace is up; http://{address}/ shows its figures"
+            "millrace is up; {url} shows its figures"
         );
         appliance::write_port(port_file, address.port())?;
         let (commands, receiver) = Appliance::channel();
@@ -56,10 +61,14 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
             let keeper = Keeper { pipeline, access, board: Arc::clone(appliance.board()), commands: commands.clone(), asked };
             tokio::spawn(keeper.run());
         }
+        let board = Arc::clone(appliance.board());
+        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
+        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts);
+        serve::begin(&ctx, &url, global.log_format()).await;
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(door.serve(Arc::clone(appliance.board()), stopped));
+        let serving = tokio::spawn(door.serve(ctx.clone(), stopped));
         let aborted = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        tokio::spawn(obey_signals(signals()?, commands, Arc::clone(appliance.board()), Arc::clone(&aborted)));
+        tokio::spawn(obey_signals(signals()?, commands, ctx, Arc::clone(&aborted)));
         appliance.tend(receiver).await;
         let _last_answers = stop.send(true);
         let _closed = serving.await;
@@ -98,11 +107,11 @@ fn signals() -> Result<Signals, Failure> {
     })
 }
 
-/// TERM and INT: drain, then leave. HUP: told that a restart is needed. USR1: a snapshot into the log.
+/// TERM and INT: drain, then leave. HUP: read the configuration again. USR1: a snapshot into the log.
 async fn obey_signals(
     mut signals: Signals,
     commands: Commands,
-    board: Arc<Board>,
+    ctx: Ctx,
     aborted: Arc<std::sync::atomic::AtomicBool>,
 ) {
     let mut asked = false;
@@ -111,15 +120,16 @@ async fn obey_signals(
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
             _ = signals.hang_up.recv() => {
-                tracing::warn!(event = "reload_refused", "a changed configuration needs a restart; nothing was reloaded");
+                // Beside the signals: it waits for the shards.
+                tokio::spawn(serve::reload(ctx.clone()));
                 continue;
             }
             _ = signals.user.recv() => {
-                log_snapshot(&board);
+                log_snapshot(ctx.board());
                 continue;
             }
         }
-        board.enter(Phase::Draining);
+        ctx.board().enter(Phase::Draining);
         let command = if asked {
             aborted.store(true, std::sync::atomic::Ordering::Relaxed);
             tracing::warn!(event = "abort", "second signal: what is held goes back to the queue now");

@@ -65,6 +65,10 @@ pub const TYPES_MAX: usize = 64;
 /// Longest name of a message type; longer ones are cut for counting only.
 pub const TYPE_NAME_BYTES_MAX: usize = 64;
 
+/// Topics that one pipeline may name in the life of a process, changes of its route included. They are numbered in 16
+/// bits, and librdkafka keeps each that it has heard of.
+pub const TOPICS_MAX: usize = 1024;
+
 /// Shards of one appliance.
 pub const SHARDS_MAX: usize = 256;
 

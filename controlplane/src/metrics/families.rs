@@ -182,6 +182,8 @@ fn shards(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
         .zip(&view.still)
         .map(|(report, still)| (shard(report.shard), still.as_secs_f64()));
     sheet.gauges("shard_still_seconds", "Time since the shard last turned.", still)?;
+    let epochs = view.reports.iter().map(|report| (shard(report.shard), report.epoch as f64));
+    sheet.gauges("config_epoch", "Number of the configuration that the shard works by.", epochs)?;
     // librdkafka gives the threads of different producers the same names.
     let mut cpu = std::collections::BTreeMap::<&str, u64>::new();
     for thread in &view.threads {
@@ -197,6 +199,8 @@ fn appliance(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let running =
         pumps(view).map(|(labels, pump)| (labels, f64::from(u8::from(pump.state == State::Running))));
     sheet.gauges("pipeline_running", "1 while the pipeline runs on this shard.", running)?;
+    let limited = pumps(view).map(|(labels, pump)| (labels, f64::from(u8::from(pump.rate_limited))));
+    sheet.gauges("rate_limited", "1 while receiving waits for a limit of the pipeline.", limited)?;
     let ready = health::ready(view).iter().all(|check| check.trouble.is_none());
     sheet.gauge("ready", "1 while the appliance is ready.", f64::from(u8::from(ready)))?;
     sheet.gauge("shards", "Shards that were started.", view.shards as f64)?;
