@@ -26,6 +26,8 @@ const IDLE_MS: u64 = 100;
 const REPORT_MS: u64 = 1_000;
 /// Part of the drain's deadline that is kept for giving messages back: a tenth, at most this.
 const RELEASE_MS_MAX: u64 = 2_000;
+/// Most time for giving back after the second signal; what is not back then waits for its visibility timeout.
+const ABORT_MS_MAX: u64 = 5_000;
 
 /// How a shard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,21 +150,25 @@ impl Shard {
     /// The second signal: give back at once and end.
     pub(crate) fn abort(&self, now: Tick) {
         self.begin_drain(now);
-        let end_at = now.plus_ms(RELEASE_MS_MAX);
+        let end_at = now.plus_ms(ABORT_MS_MAX);
         self.drain.set(self.drain.get().map(|drain| Deadlines { release_at: now, end_at, ..drain }));
     }
 
     fn drain_ended(&self, now: Tick) -> Option<ShardEnd> {
         let mut drain = self.drain.get()?;
-        if now >= drain.release_at && drain.released.is_none() {
-            let held = |cell: &Rc<PumpCell>| cell.pump.borrow_mut().release_unfinished(now);
-            drain.released = Some(self.cells.iter().map(held).sum());
+        if now >= drain.release_at {
+            let unfinished = |cell: &Rc<PumpCell>| cell.pump.borrow_mut().release_unfinished(now);
+            let came_late: usize = self.cells.iter().map(unfinished).sum();
+            drain.released = Some(drain.released.unwrap_or(0) + came_late);
             self.drain.set(Some(drain));
         }
         let done = self.cells.iter().all(|cell| cell.pump.borrow().is_done());
         // Past the release only the answers of idle long polls are missing; their connections are dropped.
-        let released =
-            drain.released.is_some() && self.cells.iter().all(|cell| cell.pump.borrow().held() == 0);
+        let is_left = |cell: &Rc<PumpCell>| {
+            let pump = cell.pump.borrow();
+            pump.held() == 0 && !pump.may_bring_messages(now)
+        };
+        let released = drain.released.is_some() && self.cells.iter().all(is_left);
         if !(done || released || now >= drain.end_at) {
             return None;
         }

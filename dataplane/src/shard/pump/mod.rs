@@ -92,6 +92,8 @@ pub(crate) struct Pump {
     producing: usize,
     /// Receives in flight.
     receiving: usize,
+    /// When the newest of them was allowed.
+    received_at: Tick,
     /// Delete calls in flight.
     deleting: usize,
     /// Visibility calls in flight.
@@ -125,6 +127,8 @@ const SOURCE_RETRY: Backoff = Backoff { min: Duration::from_millis(100), max: Du
 const SOURCE_PAUSE: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) };
 /// Back-off of a queue that answers long polls at once with nothing.
 const QUICK_EMPTY: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
+/// A receive without an answer for so long is a long poll of an empty queue.
+const ANSWER_MS: u64 = 1_000;
 /// Batches kept for their memory.
 const SPARE_BATCHES_MAX: usize = 256;
 /// A larger batch is freed instead of kept.
@@ -162,6 +166,7 @@ impl Pump {
             routes: Routes::default(),
             producing: 0,
             receiving: 0,
+            received_at: Tick::default(),
             deleting: 0,
             visiting: 0,
             mode: Mode::Run,
@@ -261,6 +266,12 @@ impl Pump {
     /// Whether nothing is held and nothing will come: the end of a drain.
     pub(crate) fn is_done(&self) -> bool {
         self.mode == Mode::Drain && self.leases.len() == 0 && self.receiving == 0
+    }
+
+    /// Whether a receive is in flight that is too young to be an idle long poll: SQS may have handed out
+    /// messages that are on their way here, and nobody else gives them back.
+    pub(crate) fn may_bring_messages(&self, now: Tick) -> bool {
+        self.receiving > 0 && now < self.received_at.plus_ms(ANSWER_MS)
     }
 
     /// Messages held.

@@ -69,6 +69,7 @@ impl Pump {
             self.breaker.probe_sent();
         }
         self.receiving += 1;
+        self.received_at = now;
         Permit::Go { messages, reservation }
     }
 

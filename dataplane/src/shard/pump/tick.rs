@@ -20,7 +20,8 @@ impl Pump {
         self.due = due;
     }
 
-    /// The drain's deadline: everything that Kafka has not confirmed goes back to the queue now.
+    /// The drain's deadline: everything that Kafka has not confirmed goes back to the queue now. Called again,
+    /// it gives back what came since.
     pub(crate) fn release_unfinished(&mut self, now: Tick) -> usize {
         let unfinished = self.leases.unfinished();
         for &token in &unfinished {

@@ -41,6 +41,11 @@ impl Bench {
     /// Receives messages given as (key, group, body) and returns what is produced at once.
     fn receive(&mut self, messages: &[(u128, &str, &str)]) -> Vec<Token> {
         let reservation = self.permit();
+        self.answer(reservation, messages)
+    }
+
+    /// The receive of this reservation is answered with these messages.
+    fn answer(&mut self, reservation: Reservation, messages: &[(u128, &str, &str)]) -> Vec<Token> {
         let mut batch = Batch::default();
         for (key, group, body) in messages {
             let mut span = |text: &str| {
@@ -305,6 +310,23 @@ fn a_drain_takes_what_comes_and_gives_back_what_kafka_has_not() {
     assert!(bench.pump.is_done());
     let counters = bench.counters();
     assert_eq!((counters.delivered, counters.released), (1, 1));
+}
+
+#[test]
+fn an_abort_waits_for_answers_that_are_on_their_way_and_gives_them_back_too() {
+    let mut bench = Bench::new(false, |_| {});
+    bench.receive(&[(1, "", "a")]);
+    let young = bench.permit();
+    bench.pump.set_mode(Mode::Drain);
+    assert_eq!(bench.pump.release_unfinished(bench.now), 1);
+    assert_eq!(bench.release_all(), 1);
+    assert!(bench.pump.may_bring_messages(bench.now), "an answer may be on its way");
+    bench.pass(2_000);
+    assert!(!bench.pump.may_bring_messages(bench.now), "an idle long poll");
+    bench.answer(young, &[(2, "", "b"), (3, "", "c")]);
+    assert_eq!(bench.pump.release_unfinished(bench.now), 2);
+    assert_eq!(bench.release_all(), 2);
+    assert!(bench.pump.is_done());
 }
 
 #[test]
