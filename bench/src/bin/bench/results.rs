@@ -66,6 +66,9 @@ pub(crate) struct Measured {
     pub(crate) involuntary_switches: f64,
     /// Largest resident memory since the target's start.
     pub(crate) rss_peak_bytes: u64,
+    /// Resident memory at the ends of the window's tenths: whether it grows.
+    #[serde(default)]
+    pub(crate) rss_tenths_bytes: Vec<u64>,
     /// Share of its cores that the target used.
     pub(crate) target_busy: f64,
     /// Share of their cores that SQS server, Kafka, feed and reader used.
@@ -165,6 +168,7 @@ pub(crate) mod tests {
             voluntary_switches: 0.25,
             involuntary_switches: 0.01,
             rss_peak_bytes: 50 << 20,
+            rss_tenths_bytes: vec![50 << 20; 10],
             target_busy: 0.99,
             servers_busy: 0.7,
             foreign_busy: 0.0,

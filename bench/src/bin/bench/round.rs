@@ -113,12 +113,13 @@ pub(crate) fn measure(stage: &Stage<'_>, target: Target, serial: u64) -> Result<
     let before = run.sample()?;
     // The last number that is surely planned before the window.
     run.progress.measured_from.get_or_init(|| before.sent);
-    run.watch(stage.workload.window())?;
+    let rss_tenths_bytes = run.watch_window()?;
     let after = run.sample()?;
     run.progress.measured_to.get_or_init(|| after.sent);
     let account_after = account(run.pages_port);
     let counted = if stage.syscalls { run.count_syscalls() } else { None };
     let mut measured = run.finish(&before, &after, counted.as_ref())?;
+    measured.rss_tenths_bytes = rss_tenths_bytes;
     measured.stages_us = account_after.zip(account_before).map(|(after, before)| after.since(&before));
     Ok(measured)
 }
@@ -188,6 +189,17 @@ impl<'a> Run<'a> {
             }
             std::thread::sleep(left.min(Duration::from_millis(100)));
         }
+    }
+
+    /// Lets the window pass; what was resident at the ends of its tenths.
+    fn watch_window(&mut self) -> Result<Vec<u64>> {
+        let tenth = self.stage.workload.window() / 10;
+        (0..10)
+            .map(|_| {
+                self.watch(tenth)?;
+                Ok(usage::rss_bytes(self.program.id()))
+            })
+            .collect()
     }
 
     fn sample(&self) -> Result<Sample> {
@@ -323,6 +335,7 @@ fn figures(stage: &Stage<'_>, before: &Sample, after: &Sample, messages: u64) ->
         voluntary_switches: per_message(spent.voluntary),
         involuntary_switches: per_message(spent.involuntary),
         rss_peak_bytes: 0,
+        rss_tenths_bytes: Vec::new(),
         target_busy: share(spent.cpu_us(), cores),
         servers_busy: share(after.servers_us.saturating_sub(before.servers_us), server_cores),
         foreign_busy: share(others_us, cores),

@@ -68,8 +68,17 @@ impl Usage {
 
 /// Largest resident memory since a process's start, bytes.
 pub(crate) fn rss_peak_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// Resident memory of a process, bytes.
+pub(crate) fn rss_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmRSS:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    field(&status, "VmHWM:").unwrap_or(0) * 1024
+    field(&status, name).unwrap_or(0) * 1024
 }
 
 /// Microseconds that cores were not idle since boot, stolen time included.
@@ -132,7 +141,8 @@ mod tests {
         let spent = Usage::read(std::process::id()).unwrap().since(&before);
         assert!(spent.cpu_us() > 10_000, "{spent:?}");
         assert!(spent.threads_ns.values().sum::<u64>() > 10_000_000, "{spent:?}");
-        assert!(rss_peak_bytes(std::process::id()) > 1 << 20);
+        let resident = rss_bytes(std::process::id());
+        assert!(resident > 1 << 20 && resident <= rss_peak_bytes(std::process::id()));
         assert!(cores_busy_us(&[0]).unwrap() > 0);
     }
 }
