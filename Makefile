@@ -12,7 +12,8 @@ CARGO ?= cargo
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help setup setup-test setup-ratchet demo test check ratchet ratchet-update bench bench-suite peers bench-table fmt clean
+.PHONY: help setup setup-test setup-ratchet demo test check ratchet ratchet-update bench bench-suite peers bench-table \
+  setup-deploy setup-dist tf deploy-check deploy-render dist dist-check fmt clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,33 @@ peers: setup setup-test ## build Redpanda Connect and mq-bridge, and measure bes
 
 bench-table: ## put the tables of bench/results into README.md and docs/performance.md
 	target/release/bench table --readme $$(ls -d bench/results/{latest,peers,suite}.jsonl 2>/dev/null)
+
+setup-deploy: setup-test ## install what tf and deploy-check need: linters, moto, Helm, tflint
+	@deploy/tests/install.sh check
+
+setup-dist: ## install what dist needs: cargo-deb, cargo-cyclonedx, lintian, debootstrap
+	@deploy/tests/install.sh dist
+
+# A layer that cannot run is a failure in CI unless ALLOW_SKIPPED names it: ALLOW_SKIPPED="tflint,checkov terraform".
+tf: setup setup-deploy ## check terraform/: format, tests, policies, scanners, and each example on an emulator with the appliance in it
+	$(CARGO) build --release --locked -p controlplane
+	target/deploy-venv/bin/python terraform/tests/check.py
+	target/deploy-venv/bin/python terraform/tests/emulated/run.py
+
+deploy-check: setup setup-deploy ## check deploy/: image, chart, unit, seccomp profile, alerts, dashboard, CloudFormation
+	$(CARGO) build --release --locked -p controlplane
+	target/deploy-venv/bin/python deploy/tests/check.py
+
+deploy-render: setup-deploy ## write what has one source: the chart's files, deploy/kubernetes, tables of terraform's READMEs
+	deploy/helm/render.sh target/go/helm
+	python3 terraform/tests/readme.py
+
+dist: setup setup-dist ## assemble the release in target/dist: tarball, .deb, SBOM, checksums
+	$(CARGO) build --release --locked -p controlplane
+	deploy/dist/dist.sh
+
+dist-check: dist setup-deploy ## check target/dist: same bytes twice, lintian, and the .deb in a fresh Debian
+	target/deploy-venv/bin/python deploy/tests/dist.py
 
 fmt: ## format the code
 	$(CARGO) fmt --all

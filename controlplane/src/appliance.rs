@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dataplane::config::Config;
@@ -34,7 +35,8 @@ pub(crate) struct Appliance {
     plane: DataPlane,
     board: Arc<Board>,
     asked: BTreeMap<String, Arc<Notify>>,
-    drain_deadline: Duration,
+    /// Milliseconds; a changed configuration may change it.
+    drain_deadline_ms: AtomicU64,
 }
 
 /// Where commands for the data plane are put.
@@ -64,7 +66,7 @@ impl Appliance {
             plane,
             board: Arc::new(Board::new(config, placement.cores.len())),
             asked: config.pipeline.iter().map(|pipeline| (pipeline.name.clone(), Arc::default())).collect(),
-            drain_deadline: config.drain.deadline.0,
+            drain_deadline_ms: AtomicU64::new(config.drain.deadline.as_millis()),
         })
     }
 
@@ -122,10 +124,14 @@ impl Appliance {
                     }
                 }
                 Some(command) = commands.recv() => {
+                    if let Command::Apply { config, .. } = &command {
+                        self.drain_deadline_ms.store(config.drain.deadline.as_millis(), Ordering::Relaxed);
+                    }
                     if matches!(command, Command::Drain | Command::Abort) {
                         // Readiness first: whoever sends work here looks at it.
                         self.board.enter(Phase::Draining);
-                        late_at.get_or_insert(Instant::now() + self.drain_deadline + LATE);
+                        let deadline = Duration::from_millis(self.drain_deadline_ms.load(Ordering::Relaxed));
+                        late_at.get_or_insert(Instant::now() + deadline + LATE);
                     }
                     waiting.push_back(command);
                 }

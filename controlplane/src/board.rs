@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dataplane::config::Config;
+use dataplane::config::{Config, Pipeline};
 use dataplane::control::{ShardReport, ThreadCpu};
 
 use crate::process::{self, Usage};
@@ -59,6 +59,8 @@ pub(crate) struct View {
     pub(crate) troubles: BTreeMap<String, String>,
     /// By pipeline: how deep its queue is.
     pub(crate) depths: BTreeMap<String, Depth>,
+    /// By pipeline: GetQueueAttributes calls that were answered; SQS bills them too.
+    pub(crate) attribute_calls: BTreeMap<String, u64>,
     /// By pipeline: bytes that its budget allows on one shard.
     pub(crate) budgets: BTreeMap<String, u64>,
 }
@@ -90,11 +92,8 @@ impl Board {
             process: Usage::default(),
             troubles: BTreeMap::new(),
             depths: BTreeMap::new(),
-            budgets: config
-                .pipeline
-                .iter()
-                .map(|pipeline| (pipeline.name.clone(), pipeline.budget.in_flight_bytes_max.0))
-                .collect(),
+            attribute_calls: BTreeMap::new(),
+            budgets: budgets(config),
         };
         Board {
             started: Instant::now(),
@@ -146,10 +145,16 @@ impl Board {
         news
     }
 
+    /// Another configuration is in force.
+    pub(crate) fn configured(&self, config: &Config) {
+        self.change(|view, _| view.budgets = budgets(config));
+    }
+
     /// A queue is this deep.
     pub(crate) fn depth(&self, pipeline: &str, depth: Depth) {
         self.change(|view, _| {
             view.depths.insert(pipeline.to_owned(), depth);
+            *view.attribute_calls.entry(pipeline.to_owned()).or_default() += 1;
         });
     }
 
@@ -168,11 +173,16 @@ impl Board {
     }
 }
 
+fn budgets(config: &Config) -> BTreeMap<String, u64> {
+    let budget = |pipeline: &Pipeline| (pipeline.name.clone(), pipeline.budget.in_flight_bytes_max.0);
+    config.pipeline.iter().map(budget).collect()
+}
+
 #[cfg(test)]
 pub(crate) mod fixture {
     //! Reports as a data plane would publish them.
 
-    use dataplane::config::Pipeline;
+    use dataplane::config::Rate;
     use dataplane::control::{PumpReport, State, TypeReport};
     use dataplane::stats::{Codes, Counters, Latency, Stage};
 
@@ -197,6 +207,8 @@ pub(crate) mod fixture {
             at_ns: 1,
             turns,
             stall_us: 120,
+            epoch: 0,
+            refused: None,
             pumps: vec![PumpReport {
                 pipeline: "orders".into(),
                 state,
@@ -209,6 +221,8 @@ pub(crate) mod fixture {
                 rejections: Codes::default(),
                 pollers: 4,
                 clock_skew_s: 0,
+                rate: Rate::default(),
+                rate_limited: false,
             }],
         }
     }

@@ -69,7 +69,9 @@ fn pipeline(view: &View, name: &str) -> Option<String> {
     let merged = snapshot::merge_state(pumps().map(|pump| (pump.state, pump.reason.as_str())));
     match merged {
         // Told to stop by a person: the appliance itself is well.
-        (State::Paused, _) => None,
+        (State::Paused | State::Stopped, _) => None,
+        // One pipeline that was told to stop; a drain of the appliance is told by its phase.
+        (State::Draining, _) => None,
         (State::Running, _) if pumps().map(|pump| pump.counters.receives).sum::<u64>() == 0 => {
             Some("no receive has been answered yet".to_owned())
         }

@@ -4,24 +4,37 @@
 //! itself is the crate `dataplane`, which is started, told and read through its door and nothing else.
 //! Nothing here touches a message.
 
+mod api;
 mod appliance;
 mod aws;
 mod board;
 mod check;
 mod cli;
+mod configs;
 mod cores;
 mod demo;
 mod exit;
 mod fit;
 mod health;
 mod http;
+mod kafka_admin;
 mod logs;
 mod metrics;
+mod outbound;
+mod probe;
 mod process;
+mod queues;
+mod remote;
 mod run;
+mod secret;
+mod serve;
 mod settings;
 mod snapshot;
+mod store;
+mod supervisor;
 mod term;
+mod top;
+mod watch;
 
 use std::process::ExitCode;
 

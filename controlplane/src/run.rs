@@ -11,14 +11,17 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
 use crate::aws::{Access, Keeper};
 use crate::board::{Board, Phase};
 use crate::cli::Global;
+use crate::configs::Configs;
 use crate::exit::{self, Failure};
 use crate::http::Door;
 use crate::settings::Loaded;
-use crate::{fit, logs, snapshot};
+use crate::watch::Watch;
+use crate::{fit, logs, serve, snapshot, supervisor};
 
 /// Runs the appliance until a signal ends it.
 ///
@@ -26,8 +29,11 @@ use crate::{fit, logs, snapshot};
 /// Why it could not start.
 pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
-    let Loaded { mut config, origin } = loaded;
-    let door = Door::bind(&config.api.listen)?;
+    let Loaded { mut config, origin, sources } = loaded;
+    let as_read = config.clone();
+    let door = Door::bind(&config.api)?;
+    let store = serve::store(&config.api);
+    let accounts = serve::accounts(&config.api, &store)?;
     let placement = Appliance::preflight(&config)?;
     fit::fit_batches(&mut config);
     // One thread: the control plane's work is small, and a second one would only find a shard's core.
@@ -42,24 +48,32 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
             pipeline.queue.region = Some(access.region.clone());
             accesses.push((pipeline.name.clone(), access));
         }
+        let config = Arc::new(config);
+        // Rules and receivers that cannot work are told before anything is received.
+        let watched = Watch::new(Arc::clone(&config), store.clone()).await?;
         let appliance = Appliance::start(&config, &placement)?;
-        let address = door.address();
+        let (address, url) = (door.address(), door.url());
         tracing::info!(
             event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, shards = placement.cores.len(),
             cores = ?placement.cores, kernel = placement.kernel, pipelines = config.pipeline.len(), listen = %address,
-            "millrace is up; http://{address}/ shows its figures"
+            "millrace is up; {url} shows its figures"
         );
         appliance::write_port(port_file, address.port())?;
+        tokio::spawn(supervisor::tell(Arc::clone(appliance.board())));
         let (commands, receiver) = Appliance::channel();
         for (pipeline, access) in accesses {
             let asked = appliance.asked(&pipeline);
             let keeper = Keeper { pipeline, access, board: Arc::clone(appliance.board()), commands: commands.clone(), asked };
             tokio::spawn(keeper.run());
         }
+        let board = Arc::clone(appliance.board());
+        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
+        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts, watched);
+        serve::begin(&ctx, &url, global.log_format()).await;
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(door.serve(Arc::clone(appliance.board()), stopped));
+        let serving = tokio::spawn(door.serve(ctx.clone(), stopped));
         let aborted = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        tokio::spawn(obey_signals(signals()?, commands, Arc::clone(appliance.board()), Arc::clone(&aborted)));
+        tokio::spawn(obey_signals(signals()?, commands, ctx, Arc::clone(&aborted)));
         appliance.tend(receiver).await;
         let _last_answers = stop.send(true);
         let _closed = serving.await;
@@ -98,11 +112,11 @@ fn signals() -> Result<Signals, Failure> {
     })
 }
 
-/// TERM and INT: drain, then leave. HUP: told that a restart is needed. USR1: a snapshot into the log.
+/// TERM and INT: drain, then leave. HUP: read the configuration again. USR1: a snapshot into the log.
 async fn obey_signals(
     mut signals: Signals,
     commands: Commands,
-    board: Arc<Board>,
+    ctx: Ctx,
     aborted: Arc<std::sync::atomic::AtomicBool>,
 ) {
     let mut asked = false;
@@ -111,15 +125,16 @@ async fn obey_signals(
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
             _ = signals.hang_up.recv() => {
-                tracing::warn!(event = "reload_refused", "a changed configuration needs a restart; nothing was reloaded");
+                // Beside the signals: it waits for the shards.
+                tokio::spawn(serve::reload(ctx.clone()));
                 continue;
             }
             _ = signals.user.recv() => {
-                log_snapshot(&board);
+                log_snapshot(ctx.board());
                 continue;
             }
         }
-        board.enter(Phase::Draining);
+        ctx.board().enter(Phase::Draining);
         let command = if asked {
             aborted.store(true, std::sync::atomic::Ordering::Relaxed);
             tracing::warn!(event = "abort", "second signal: what is held goes back to the queue now");

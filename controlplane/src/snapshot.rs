@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use dataplane::control::{PumpReport, State, ThreadCpu, TypeReport};
+use dataplane::config::Rate;
+use dataplane::control::{PumpReport, Refused, State, ThreadCpu, TypeReport};
 use dataplane::stats::{Codes, Counters, Latency, Percentiles, STAGES};
 use serde::Serialize;
 
@@ -60,6 +61,8 @@ pub(crate) struct Pipeline {
     rejections: Codes,
     pollers: u32,
     clock_skew_s: i64,
+    rate: Rate,
+    rate_limited: bool,
     queue: Option<Depth>,
     shards: Vec<PipelineShard>,
 }
@@ -83,6 +86,9 @@ struct Shard {
     turns: u64,
     stall_us: u64,
     still_s: f64,
+    epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
 }
 
 /// Makes the document.
@@ -117,6 +123,8 @@ pub(crate) fn take(view: &View) -> Snapshot {
                 turns: report.turns,
                 stall_us: report.stall_us,
                 still_s: still.as_secs_f64(),
+                epoch: report.epoch,
+                refused: report.refused.clone(),
             })
             .collect(),
         threads: view.threads.clone(),
@@ -198,6 +206,8 @@ fn pipeline(view: &View, name: &str) -> Pipeline {
             .map(|(_, pump)| pump.clock_skew_s)
             .max_by_key(|skew| skew.abs())
             .unwrap_or(0),
+        rate: pumps(view, name).map(|(_, pump)| pump.rate).next().unwrap_or_default(),
+        rate_limited: pumps(view, name).any(|(_, pump)| pump.rate_limited),
         queue: view.depths.get(name).copied(),
         shards: pumps(view, name).map(|(shard, pump)| on_shard(shard, pump)).collect(),
     }

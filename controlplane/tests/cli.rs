@@ -12,7 +12,25 @@ const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders";
 
 #[test]
 fn every_verb_has_long_help_with_three_examples() {
-    for verb in ["demo", "run", "check", "validate", "config", "version", "completions", "man"] {
+    for verb in [
+        "demo",
+        "run",
+        "check",
+        "validate",
+        "config",
+        "login",
+        "logout",
+        "pipelines",
+        "users",
+        "keys",
+        "audit",
+        "backup",
+        "restore",
+        "openapi",
+        "version",
+        "completions",
+        "man",
+    ] {
         let (code, help, _) = told(&output(&[verb, "--help"]));
         assert_eq!(code, 0, "{verb}");
         let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{verb} has no examples")).1;

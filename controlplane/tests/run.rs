@@ -54,7 +54,7 @@ fn a_signal_drains_and_exits_0_with_nothing_left_invisible() {
         "credentials",
         "queue_reached",
         "pipeline_state",
-        "reload_refused",
+        "reloaded",
         "snapshot",
         "drain",
         "ended",

@@ -4,10 +4,12 @@
 //! types serve within one process and over a socket.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::config::{Config, Rate};
 use crate::stats::{Codes, Counters, Latency};
 
 /// Something that the data plane is told to do. Every shard gets every command.
@@ -32,10 +34,34 @@ pub enum Command {
         /// Name of the pipeline.
         pipeline: String,
     },
-    /// Receive again for a paused pipeline.
+    /// Receive again for a paused pipeline; a stopped one stays so.
     Resume {
         /// Name of the pipeline.
         pipeline: String,
+    },
+    /// Drain one pipeline: as `Pause`, and what is still held at the drain's deadline is released.
+    Stop {
+        /// Name of the pipeline.
+        pipeline: String,
+    },
+    /// Receive again, whether the pipeline is paused or stopped.
+    Start {
+        /// Name of the pipeline.
+        pipeline: String,
+    },
+    /// Other limits for a pipeline, until its `rate` in the configuration changes.
+    Rate {
+        /// Name of the pipeline.
+        pipeline: String,
+        /// The limits, of all shards together.
+        rate: Rate,
+    },
+    /// A changed configuration. Each shard takes what [`Config::adopting`] takes, all at once, or refuses it whole.
+    Apply {
+        /// Number of the configuration, higher than any before it. A shard passes over one that it has seen.
+        epoch: u64,
+        /// The configuration; it has no [problems](Config::problems).
+        config: Arc<Config>,
     },
     /// Stop receiving everywhere, finish what is held, release the rest at the deadline, end.
     Drain,
@@ -126,6 +152,19 @@ pub struct PumpReport {
     pub pollers: u32,
     /// Learnt offset of AWS's clock against ours, seconds.
     pub clock_skew_s: i64,
+    /// Limits in force, of all shards together.
+    pub rate: Rate,
+    /// Whether receiving waits for a limit at this moment.
+    pub rate_limited: bool,
+}
+
+/// A configuration that a shard has refused whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its number.
+    pub epoch: u64,
+    /// Why, in one sentence that names the field.
+    pub reason: String,
 }
 
 /// One message type on one shard.
@@ -156,6 +195,10 @@ pub struct ShardReport {
     pub turns: u64,
     /// Longest time between two turns that were due within 100 ms, microseconds, in the last second.
     pub stall_us: u64,
+    /// Number of the configuration in force; 0 is the one that the process started with.
+    pub epoch: u64,
+    /// The last configuration that was refused, until a later one is in force.
+    pub refused: Option<Refused>,
     /// Pipelines on this shard.
     pub pumps: Vec<PumpReport>,
 }

@@ -10,6 +10,9 @@ pub const BATCH_ENTRIES_MAX: usize = 10;
 /// Largest SQS message, attributes included: 1 MiB. Source: "Amazon SQS message quotas" (2025-08).
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
+/// Payload that SQS bills as one request. Source: "Amazon SQS pricing", "How are Amazon SQS requests priced?".
+pub const BILLED_CHUNK_BYTES: u64 = 64 << 10;
+
 /// Message attributes on one message. Source: "Amazon SQS message metadata".
 pub const ATTRIBUTES_MAX: usize = 10;
 
@@ -64,6 +67,10 @@ pub const TYPES_MAX: usize = 64;
 
 /// Longest name of a message type; longer ones are cut for counting only.
 pub const TYPE_NAME_BYTES_MAX: usize = 64;
+
+/// Topics that one pipeline may name in the life of a process, changes of its route included. They are numbered in 16
+/// bits, and librdkafka keeps each that it has heard of.
+pub const TOPICS_MAX: usize = 1024;
 
 /// Shards of one appliance.
 pub const SHARDS_MAX: usize = 256;

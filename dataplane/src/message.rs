@@ -104,7 +104,7 @@ pub enum KeyBytes {
 /// Where a message goes, decided by the pipeline's stages before the batch is shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Course {
-    /// Index into the route's topics.
+    /// Number of the topic: its place among all that the pipeline has named.
     pub topic: u16,
     /// Record key.
     pub key: KeyBytes,

@@ -4,7 +4,7 @@
 //! its leases lapse and SQS hands its messages out again, while a half-dead appliance would only lose time.
 
 use std::fmt;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,6 +61,8 @@ pub struct DataPlane {
     requests: Arc<Mutex<Vec<Request>>>,
     threads: Arc<ThreadRegistry>,
     shards: Vec<JoinHandle<Result<ShardEnd, String>>>,
+    /// The end has been asked for: a shard that is gone has finished, not died.
+    ending: AtomicBool,
 }
 
 /// Starts the shards. Pipelines wait until their credentials and queue facts arrive and a producer is
@@ -92,6 +94,7 @@ pub fn start(config: Config, placement: &Placement) -> Result<DataPlane, StartEr
         requests: Arc::clone(&requests),
         threads: Arc::clone(&threads),
         shards: Vec::new(),
+        ending: AtomicBool::new(false),
     };
     for (number, wake) in wakes.into_iter().enumerate() {
         let core = placement.cores[number];
@@ -194,6 +197,9 @@ impl DataPlane {
     /// # Errors
     /// A mailbox is full.
     pub fn send(&self, command: &Command) -> Result<(), MailboxFull> {
+        if matches!(command, Command::Drain | Command::Abort) {
+            self.ending.store(true, Ordering::Release);
+        }
         let put = self.mailboxes.iter().filter(|mailbox| mailbox.put(command.clone())).count();
         if put == self.mailboxes.len() { Ok(()) } else { Err(MailboxFull) }
     }
@@ -219,13 +225,7 @@ impl DataPlane {
     /// Whether all shards have ended, or one has died.
     pub fn is_finished(&self) -> bool {
         self.shards.iter().all(JoinHandle::is_finished)
-            || self.shards.iter().any(|shard| shard.is_finished()) && !self.is_draining()
-    }
-
-    fn is_draining(&self) -> bool {
-        let draining =
-            |state| matches!(state, crate::control::State::Draining | crate::control::State::Stopped);
-        self.reports().iter().any(|report| report.pumps.iter().any(|pump| draining(pump.state)))
+            || self.shards.iter().any(|shard| shard.is_finished()) && !self.ending.load(Ordering::Acquire)
     }
 
     /// Waits for the shards and says how they ended. A shard that died is reported at once.

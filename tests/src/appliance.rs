@@ -161,6 +161,8 @@ pub struct Appliance {
     process: Process,
     address: Option<SocketAddr>,
     port_file: PathBuf,
+    /// Its configuration.
+    file: PathBuf,
     _scratch: Scratch,
 }
 
@@ -187,12 +189,14 @@ impl Appliance {
         let mut command = command(scratch.path())?;
         command.arg("run").arg("--config").arg(&file).arg("--port-file").arg(&port_file);
         command.args(&plan.arguments);
+        // Users and history of one appliance are not those of another.
+        command.env("STATE_DIRECTORY", scratch.join("state"));
         if !plan.has_keys {
             command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
         }
         command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
         let process = Process::start_caged("millrace", scratch.path(), command, &plan.cage)?;
-        Ok(Appliance { process, address: None, port_file, _scratch: scratch })
+        Ok(Appliance { process, address: None, port_file, file, _scratch: scratch })
     }
 
     /// Waits until `/readyz` says 200.
@@ -237,6 +241,49 @@ impl Appliance {
     /// It does not answer.
     pub fn get(&mut self, path: &str) -> Result<(u16, String)> {
         http::get(self.address()?, path)
+    }
+
+    /// The token of the first start: an admin's.
+    ///
+    /// # Errors
+    /// The log has none.
+    pub fn token(&self) -> Result<String> {
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut tokens = lines.filter_map(|line| line["first_token"].as_str().map(str::to_owned));
+        tokens.next().with_context(|| format!("no token of the first start in the log:\n{}", self.tail()))
+    }
+
+    /// Asks the API as an admin: status and JSON.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn api(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let (status, _, json) = self.api_with(method, path, body, &[])?;
+        Ok((status, json))
+    }
+
+    /// The same with more headers; the head of the answer is the second.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn api_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[String],
+    ) -> Result<(u16, String, Value)> {
+        let token = self.token()?;
+        let request = http::Request {
+            method,
+            path,
+            token: &token,
+            body: body.map(Value::to_string).unwrap_or_default(),
+            headers: headers.to_vec(),
+        };
+        let (status, head, body) = http::ask(self.address()?, &request)?;
+        Ok((status, head, serde_json::from_str(&body).unwrap_or(Value::String(body))))
     }
 
     fn address(&mut self) -> Result<SocketAddr> {
@@ -329,6 +376,30 @@ impl Appliance {
     /// It has ended.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         self.process.signal(signal)
+    }
+
+    /// Writes another configuration and lets it be read with SIGHUP.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the appliance has ended.
+    pub fn reload(&mut self, plan: &Plan) -> Result<()> {
+        // Whole or not at all: the signal before may still be read.
+        let part = self.file.with_extension("part");
+        fs::write(&part, plan.text())?;
+        fs::rename(&part, &self.file)?;
+        self.signal(Signal::HangUp)
+    }
+
+    /// Waits until its log has all of these parts.
+    ///
+    /// # Errors
+    /// The time is up; the text has the end of its log.
+    pub fn wait_log(&self, parts: &[&str], seconds: u64) -> Result<()> {
+        let found = || {
+            let log = self.log();
+            parts.iter().all(|part| log.contains(part))
+        };
+        wait_until(&format!("the log has {parts:?}"), seconds, found).with_context(|| self.tail())
     }
 
     /// Waits for its end.

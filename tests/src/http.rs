@@ -1,4 +1,4 @@
-//! The shortest HTTP client that asks the appliance for its figures: one GET, one connection.
+//! The shortest HTTP client that asks the appliance: one request, one connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,6 +23,49 @@ pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     parse(&answer).with_context(|| format!("GET {path}"))
+}
+
+/// A request to the API.
+#[derive(Clone, Debug, Default)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Path with its query.
+    pub path: &'a str,
+    /// Token of who asks.
+    pub token: &'a str,
+    /// JSON body; empty for none.
+    pub body: String,
+    /// More headers, each a line without its end.
+    pub headers: Vec<String>,
+}
+
+/// Longest wait for an answer of the API, which may wait for Kafka.
+const API_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Head and body of the answer to a request, and its status.
+///
+/// # Errors
+/// Nobody answers, or no HTTP.
+pub fn ask(address: SocketAddr, request: &Request<'_>) -> Result<(u16, String, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(API_PATIENCE))?;
+    let Request { method, path, token, body, headers } = request;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n")?;
+    write!(stream, "Authorization: Bearer {token}\r\n")?;
+    for header in headers {
+        write!(stream, "{header}\r\n")?;
+    }
+    if !body.is_empty() {
+        write!(stream, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+    }
+    write!(stream, "\r\n{body}")?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let (status, body) = parse(&answer).with_context(|| format!("{method} {path}"))?;
+    let text = String::from_utf8_lossy(&answer);
+    let head = text.split_once("\r\n\r\n").map(|(head, _)| head.to_owned()).unwrap_or_default();
+    Ok((status, head, body))
 }
 
 fn parse(answer: &[u8]) -> Result<(u16, String)> {

@@ -139,6 +139,11 @@ impl Access {
     }
 }
 
+/// The SDK's HTTPS client with the machine's trust store and no proxy, for calls that belong to no queue.
+pub(crate) fn https_client() -> SharedHttpClient {
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
 fn http_client(queue: &Queue) -> Result<SharedHttpClient, Failure> {
     let mut trust = TrustStore::default();
     if let Some(file) = &queue.ca_file {

@@ -6,7 +6,7 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::Access;
-use crate::exit;
+use crate::exit::{self, Failure};
 
 /// Whose fault it is, and so what a supervisor should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,13 @@ pub(crate) struct Trouble {
     pub(crate) text: String,
     /// What to do about it.
     pub(crate) remedy: String,
+}
+
+impl Trouble {
+    /// A setting that cannot work.
+    pub(crate) fn of_failure(failure: Failure) -> Trouble {
+        Trouble { fault: Fault::Setting, text: failure.text, remedy: failure.remedy }
+    }
 }
 
 impl std::fmt::Display for Trouble {

@@ -8,7 +8,7 @@ mod explain;
 mod keeper;
 mod queue_name;
 
-pub(crate) use client::Access;
+pub(crate) use client::{Access, https_client};
 pub(crate) use explain::{Trouble, causes, no_credentials, of_call};
 pub(crate) use keeper::{Keeper, facts_of};
 pub(crate) use queue_name::QueueName;

@@ -1,30 +1,26 @@
 //! The Kafka side of a check: brokers, topics, limits, the right to produce. Writes no record.
 //!
-//! librdkafka tells the cause of a failed connection on its error callback only: the caller of a function sees a
-//! time-out. So the callback is kept, and its causes are told.
+//! Clusters are reached as [`crate::kafka_admin`] reaches them, and the causes of a failure are told as there.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dataplane::config::{Kafka, Mechanism, Pipeline, Protocol};
+use dataplane::config::{Kafka, Pipeline};
 use dataplane::control::QueueFacts;
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use super::list::List;
 use crate::exit;
+use crate::kafka_admin::client::{ANSWER_MAX, Causes, options, without_group};
 
-/// Time for one answer of the cluster, connection included.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Time for an admin call; a cluster that knows none lets it time out.
 const ADMIN_MAX: Duration = Duration::from_secs(5);
-/// Causes that are kept.
-const CAUSES_MAX: usize = 16;
 /// Largest record that is made for the probe of the right to produce.
 const PROBE_BYTES_MAX: u64 = 16 << 20;
 /// Headers, key and framing of a record beyond its body, generously.
@@ -93,67 +89,6 @@ fn topics(pipeline: &Pipeline) -> Vec<(&str, bool)> {
     main.into_iter().map(|topic| (topic, false)).chain(dead_letter).collect()
 }
 
-/// librdkafka's options for a probe of this cluster.
-fn options(kafka: &Kafka) -> Result<ClientConfig, String> {
-    let mut options = ClientConfig::new();
-    let security = &kafka.security;
-    options
-        .set("bootstrap.servers", kafka.brokers.join(","))
-        .set("client.id", &kafka.client_id)
-        .set("group.id", "millrace-check")
-        .set("allow.auto.create.topics", "false")
-        .set("socket.connection.setup.timeout.ms", "5000")
-        .set(
-            "security.protocol",
-            match security.protocol {
-                Protocol::Plaintext => "plaintext",
-                Protocol::Ssl => "ssl",
-                Protocol::SaslPlaintext => "sasl_plaintext",
-                Protocol::SaslSsl => "sasl_ssl",
-            },
-        )
-        .set_log_level(RDKafkaLogLevel::Emerg);
-    if let Some(mechanism) = security.mechanism {
-        options.set(
-            "sasl.mechanism",
-            match mechanism {
-                Mechanism::Plain => "PLAIN",
-                Mechanism::ScramSha256 => "SCRAM-SHA-256",
-                Mechanism::ScramSha512 => "SCRAM-SHA-512",
-            },
-        );
-    }
-    if let Some(username) = &security.username {
-        options.set("sasl.username", username);
-    }
-    for (name, secret) in
-        [("sasl.password", &security.password), ("ssl.key.password", &security.key_password)]
-    {
-        if let Some(secret) = secret {
-            options.set(name, secret.read().map_err(|error| error.to_string())?.as_str());
-        }
-    }
-    for (name, file) in [
-        ("ssl.ca.location", &security.ca_file),
-        ("ssl.certificate.location", &security.certificate_file),
-        ("ssl.key.location", &security.key_file),
-    ] {
-        if let Some(file) = file {
-            options.set(name, file.display().to_string());
-        }
-    }
-    // Connection options count here; those of a producer are unknown to a consumer and would be refused.
-    for (name, value) in &kafka.options {
-        if ["socket.", "ssl.", "sasl.", "broker.", "api.", "reconnect.", "client.dns."]
-            .iter()
-            .any(|known| name.starts_with(known))
-        {
-            options.set(name, value);
-        }
-    }
-    Ok(options)
-}
-
 /// Whether the cluster answers; if not, why.
 fn brokers(list: &mut List, consumer: &BaseConsumer<Causes>, kafka: &Kafka) -> bool {
     let asked = std::thread::scope(|scope| {
@@ -172,8 +107,8 @@ fn brokers(list: &mut List, consumer: &BaseConsumer<Causes>, kafka: &Kafka) -> b
             true
         }
         Ok(Err(error)) => {
-            let (code, text, remedy) = consumer.context().explain(&error);
-            list.fail("brokers", code, text, remedy);
+            let trouble = consumer.context().explain(&error);
+            list.fail("brokers", trouble.exit_code(), trouble.text, trouble.remedy);
             false
         }
         Err(_) => {
@@ -193,8 +128,8 @@ fn topic_found(list: &mut List, consumer: &BaseConsumer<Causes>, topic: &str) ->
     let metadata = match consumer.fetch_metadata(Some(topic), ANSWER_MAX) {
         Ok(metadata) => metadata,
         Err(error) => {
-            let (code, text, remedy) = consumer.context().explain(&error);
-            list.fail("topic", code, format!("{topic}: {text}"), remedy);
+            let trouble = consumer.context().explain(&error);
+            list.fail("topic", trouble.exit_code(), format!("{topic}: {}", trouble.text), trouble.remedy);
             return None;
         }
     };
@@ -328,8 +263,7 @@ fn produce_right(list: &mut List, options: &ClientConfig, topic: &str, limit: Op
 }
 
 fn probe(options: &ClientConfig, topic: &str, bytes: u64) -> Result<(), RDKafkaErrorCode> {
-    let mut options = options.clone();
-    options.remove("group.id");
+    let mut options = without_group(options);
     options.remove("allow.auto.create.topics");
     options
         .set("message.max.bytes", (bytes + RECORD_OVERHEAD).to_string())
@@ -384,95 +318,11 @@ impl ProducerContext for Verdict {
     }
 }
 
-/// Keeps what the error callback says.
-#[derive(Default)]
-struct Causes(Mutex<Vec<(RDKafkaErrorCode, String)>>);
-
-impl ClientContext for Causes {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if causes.len() < CAUSES_MAX {
-            causes.push((error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), reason.to_owned()));
-        }
-    }
-}
-
-impl ConsumerContext for Causes {}
-
-impl Causes {
-    /// Exit code, cause and remedy of a failed call.
-    fn explain(&self, error: &KafkaError) -> (u8, String, &'static str) {
-        let causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        explain(&causes, &error.to_string())
-    }
-}
-
-fn explain(causes: &[(RDKafkaErrorCode, String)], error: &str) -> (u8, String, &'static str) {
-    let find = |wanted: &[RDKafkaErrorCode]| {
-        causes.iter().find(|(code, _)| wanted.contains(code)).map(|(_, reason)| reason)
-    };
-    if let Some(reason) =
-        find(&[RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed])
-    {
-        return (
-            exit::REFUSED,
-            format!("the brokers refuse the login: {reason}"),
-            "check kafka.security: mechanism, username and the secret that password names",
-        );
-    }
-    if let Some(reason) = find(&[RDKafkaErrorCode::SSL]) {
-        return (
-            exit::REFUSED,
-            format!("TLS fails: {reason}"),
-            "check kafka.security: protocol, ca_file, certificate_file, and that brokers are named as in their certificate",
-        );
-    }
-    if let Some(reason) = find(&[RDKafkaErrorCode::Resolve]) {
-        return (
-            exit::UNREACHABLE,
-            format!("a broker's name is not found: {reason}"),
-            "check kafka.brokers and DNS",
-        );
-    }
-    let reason = find(&[RDKafkaErrorCode::BrokerTransportFailure])
-        .or_else(|| causes.first().map(|(_, reason)| reason));
-    let text = reason.map_or_else(
-        || format!("no broker answers: {error}"),
-        |reason| format!("no broker answers: {reason}"),
-    );
-    (
-        exit::UNREACHABLE,
-        text,
-        "check kafka.brokers, kafka.security.protocol and the way out (security group, listener)",
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use dataplane::config::{DeadLetter, SecretRef};
+    use dataplane::config::DeadLetter;
 
     use super::*;
-
-    #[test]
-    fn the_cause_of_a_time_out_is_told() {
-        let timed_out = "Metadata fetch error: OperationTimedOut";
-        let told = |code, reason: &str| {
-            explain(
-                &[(RDKafkaErrorCode::AllBrokersDown, "1/1 down".into()), (code, reason.into())],
-                timed_out,
-            )
-        };
-        let (code, text, remedy) = told(RDKafkaErrorCode::Authentication, "invalid credentials");
-        assert_eq!(code, 77);
-        assert!(text.contains("invalid credentials") && remedy.contains("username"), "{text} {remedy}");
-        assert_eq!(told(RDKafkaErrorCode::SSL, "certificate verify failed").0, 77);
-        assert_eq!(told(RDKafkaErrorCode::Resolve, "b:9092").0, 69);
-        let (code, text, _) = explain(&[], timed_out);
-        assert_eq!(code, 69);
-        assert!(text.contains("OperationTimedOut"), "{text}");
-    }
 
     #[test]
     fn every_topic_is_looked_at_the_dead_letters_last() {
@@ -502,12 +352,5 @@ mod tests {
         let mut list = List::default();
         sizes(&mut list, "orders", false, Some(&facts), Some(2 << 20));
         assert!(list.text(false).contains("1 ok"));
-    }
-
-    #[test]
-    fn a_secret_that_cannot_be_read_is_named_and_not_shown() {
-        let mut kafka = Kafka::new(&["b:9092"]);
-        kafka.security.password = Some(SecretRef::Env("MILLRACE_TEST_NO_SUCH_VARIABLE".into()));
-        assert!(options(&kafka).unwrap_err().contains("MILLRACE_TEST_NO_SUCH_VARIABLE"));
     }
 }

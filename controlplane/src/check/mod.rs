@@ -44,7 +44,7 @@ pub(crate) fn run(sources: &Sources, depth: Depth, global: &Global) -> Result<u8
 }
 
 fn look(list: &mut List, loaded: &Loaded, depth: Depth, topics_named: bool) -> Result<(), Failure> {
-    let Loaded { config, origin } = loaded;
+    let Loaded { config, origin, .. } = loaded;
     let count = config.pipeline.len();
     let noun = if count == 1 { "pipeline" } else { "pipelines" };
     list.ok("file", format!("{origin}: {count} {noun}"));

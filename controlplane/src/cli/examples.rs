@@ -68,6 +68,93 @@ Examples:
   millrace config show --queue https://sqs.eu-west-1.amazonaws.com/1/orders --brokers b1:9092 --topic orders
       the file that these flags amount to";
 
+pub(super) const LOGIN: &str = "\
+Examples:
+  millrace login ada
+      asks for the password and keeps the session in ~/.config/millrace/session.json, for this user only
+  millrace login ada --api https://millrace.example.com < password
+      without a terminal: the password from stdin
+  millrace pipelines list --token-file ci.key
+      with an API key, without a session; MILLRACE_TOKEN does the same
+
+A token is never a flag: other processes could read it there.";
+
+pub(super) const PIPELINES: &str = "\
+Examples:
+  millrace pipelines list
+      state, counts and reasons
+  millrace pipelines pause orders
+      stop receiving; what is held is finished
+  millrace pipelines drain orders -o json
+      the same, and wait until nothing is held
+
+Exit code 0 when it shows on all shards, 1 when not yet; 69 unreachable, 77 refused.";
+
+pub(super) const USERS: &str = "\
+Examples:
+  millrace users add ada --role operator
+      asks for a password of 12 characters or more
+  millrace users change ada --role admin
+      roles hold at once; sessions go on
+  millrace users remove ada --yes
+      also ends all sessions of the user";
+
+pub(super) const KEYS: &str = "\
+Examples:
+  millrace keys create ci --role viewer --expires 720h > ci.key
+      the key is printed this once
+  millrace keys list
+      how each begins, who made it, when it ends
+  millrace keys revoke k5b1f0c2d3e4a6978 --yes
+      at once and for good";
+
+pub(super) const AUDIT: &str = "\
+Examples:
+  millrace audit
+      the 50 newest entries
+  millrace audit --operation pipelines_pause --limit 10
+      who paused what
+  millrace audit --principal ada -o json
+      with what was there before and after";
+
+pub(super) const BACKUP: &str = "\
+Examples:
+  millrace backup
+      users, keys (as hashes), audit log and history, into the folder `backups` of the store
+  millrace backup --list
+      what there is
+  millrace restore millrace-20261126t140000-000z.db --dry-run
+      what would change; without --dry-run it is asked for first
+
+A restore ends all sessions, revives nothing that was revoked and does not rewrite the audit log.";
+
+pub(super) const OPENAPI: &str = "\
+Examples:
+  millrace openapi > openapi.json
+      for generators of clients
+  millrace openapi | jq '.paths | keys'
+      all routes
+  millrace openapi | diff - controlplane/openapi.json
+      whether the one that is checked in is the present one";
+
+pub(super) const TOP_VERB: &str = "\
+Examples:
+  millrace top
+      the appliance on this machine; q leaves
+  millrace top --api https://millrace.example.com
+      another one
+  millrace top --once -o json
+      the figures of one second for scripts";
+
+pub(super) const PROBE: &str = "\
+Examples:
+  millrace probe live
+      for a container's health check: needs neither curl nor a shell
+  millrace probe ready --listen 127.0.0.1:8081
+      of an appliance that listens elsewhere
+  millrace probe ready --config /etc/millrace/millrace.toml
+      of the appliance with this file";
+
 pub(super) const VERSION: &str = "\
 Examples:
   millrace version

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bench::load::Bodies;
-use dataplane::config::{Config, DeadLetter, Pipeline, Shards, Time, TypeRule};
+use dataplane::config::{Api, Config, DeadLetter, Pipeline, Shards, Time, TypeRule};
 use dataplane::control::{Command, Credentials, QueueFacts};
 use dataplane::start::{End, Placement};
 use tokio::runtime::Builder;
@@ -32,11 +32,15 @@ use self::outcome::{Edge, Outcome, Readback, Totals, Window};
 use self::reader::{Brief, Findings, Progress, Reader};
 use self::view::{Moment, Scene};
 use self::world::World;
+use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
-use crate::cli::{DemoArgs, Global, Output};
+use crate::cli::{DemoArgs, Global, LogFormat, Output};
+use crate::configs::Configs;
 use crate::exit::{self, Failure};
 use crate::http::Door;
-use crate::{cores, logs, process, snapshot, term};
+use crate::store::Store;
+use crate::watch::Watch;
+use crate::{cores, logs, process, serve, snapshot, term};
 
 pub(crate) use chaos::Chaos;
 
@@ -80,8 +84,15 @@ pub(crate) fn run(args: &DemoArgs, global: &Global) -> Result<u8, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::config(format!("the runtime cannot start: {error}"), "raise ulimit -n"))?;
-    let stage =
-        Stage { args, placement: &placement, world: &world, appliance: &appliance, live: live(global) };
+    let stage = Stage {
+        args,
+        config: Arc::new(config),
+        placement: &placement,
+        world: &world,
+        appliance: &appliance,
+        live: live(global),
+        log_format: global.log_format(),
+    };
     let performed = runtime.block_on(stage.perform(door, outside))?;
     let end = appliance.end();
     let code = conclude(args, global, &placement, performed, &end);
@@ -95,15 +106,20 @@ fn live(global: &Global) -> bool {
 
 fn door(args: &DemoArgs) -> Result<Door, Failure> {
     match args.serve.listen {
-        Some(address) => Door::bind(&address.to_string()),
-        None => Door::bind(LISTEN).or_else(|_| Door::bind("127.0.0.1:0")),
+        Some(address) => Door::bind(&at(&address.to_string())),
+        None => Door::bind(&at(LISTEN)).or_else(|_| Door::bind(&at("127.0.0.1:0"))),
     }
+}
+
+fn at(listen: &str) -> Api {
+    Api { listen: listen.to_owned(), ..Api::default() }
 }
 
 /// Shards on all cores but one, which the servers, the load and the reader need.
 fn config(args: &DemoArgs) -> Config {
     let shards = Shards { count: args.serve.shards, reserve_cores: 1, ..Shards::default() };
-    Config { shards, ..Config::default() }
+    let api = args.serve.listen.map(|address| at(&address.to_string())).unwrap_or_default();
+    Config { shards, api, ..Config::default() }
 }
 
 fn pipeline(args: &DemoArgs, world: &World) -> Pipeline {
@@ -135,10 +151,12 @@ struct Performed {
 /// Everything that plays.
 struct Stage<'a> {
     args: &'a DemoArgs,
+    config: Arc<Config>,
     placement: &'a Placement,
     world: &'a World,
     appliance: &'a Appliance,
     live: bool,
+    log_format: LogFormat,
 }
 
 /// What the conductor leaves when the pump has been told to end.
@@ -153,8 +171,16 @@ impl Stage<'_> {
         let address = door.address().to_string();
         let (commands, receiver) = Appliance::channel();
         introduce(&commands, self.args.fifo.is_some()).await;
+        // Nothing of a demo outlives it: users and keys neither.
+        let store = Store::in_memory();
+        let accounts = serve::accounts(&self.config.api, &store)?;
+        let board = Arc::clone(self.appliance.board());
+        let watched = Watch::new(Arc::clone(&self.config), store.clone()).await?;
+        let configs = Configs::new((*self.config).clone(), None, Arc::clone(&board), commands.clone());
+        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts, watched);
+        serve::begin(&ctx, &door.url(), self.log_format).await;
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(door.serve(Arc::clone(self.appliance.board()), stopped));
+        let serving = tokio::spawn(door.serve(ctx, stopped));
         let progress = Arc::new(Progress::default());
         let bodies = Arc::new(Bodies::new(self.args.seed, self.args.size as usize, 0));
         let brief = Brief {

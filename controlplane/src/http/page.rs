@@ -111,7 +111,7 @@ fn draw_types(html: &mut String, pipeline: &Pipeline) {
 }
 
 /// Text as HTML. Source: HTML standard, "Escaping a string", with both quotes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

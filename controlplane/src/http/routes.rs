@@ -1,27 +1,34 @@
-//! The routes: health, metrics, snapshot, page; and the rules that hold for all of them.
+//! The routes: health, metrics, snapshot, page; and the rules that hold for them and for the API.
 //!
-//! No authentication, therefore: loopback only (the config refuses else), only `GET` and `HEAD`, and only for
-//! requests that name this machine, so that a web page elsewhere cannot read through a visitor's browser.
+//! Health, metrics, snapshot and page need no token on this machine; from elsewhere only health answers, without
+//! reasons, to who has none. Every request must name this machine, so that a web page elsewhere cannot read
+//! through a visitor's browser.
 
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use tokio::time::timeout;
 
-use super::page;
-use crate::board::Board;
+use super::{Peer, page};
+use crate::api::{self, Code, Ctx, Problem};
 use crate::health::{self, Check};
 use crate::{metrics, snapshot};
 
-/// Largest body of a request that is let in at all; no route reads one.
-const BODY_BYTES_MAX: u64 = 64 << 10;
+/// Largest body of a request: a configuration.
+const BODY_BYTES_MAX: u64 = (4 << 20) + (64 << 10);
+/// Time for a request and the head of its answer, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where the API begins.
+const API: &str = "/api/";
 
 /// On every answer. Source: OWASP secure headers.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 6] = [
@@ -37,10 +44,14 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 6] = [
         ),
     ),
 ];
+/// Headers that proxies set.
+const FORWARDING: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
+/// On every encrypted answer: a year. Source: RFC 6797.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// All routes over a board.
-pub(super) fn router(board: Arc<Board>) -> Router {
-    Router::new()
+/// All routes.
+pub(super) fn router(ctx: Ctx) -> Router {
+    let open = Router::new()
         .route("/", get(front))
         .route("/style.css", get(style))
         .route("/livez", get(live))
@@ -48,60 +59,150 @@ pub(super) fn router(board: Arc<Board>) -> Router {
         .route("/healthz", get(live))
         .route("/metrics", get(scrape))
         .route("/snapshot", get(figures))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
-        .layer(middleware::from_fn(rules))
-        .with_state(board)
+        .with_state(ctx.clone());
+    open.merge(api::router(&ctx)).fallback(nowhere).layer(middleware::from_fn_with_state(ctx, rules))
+}
+
+async fn nowhere(request: Request) -> Response {
+    if request.uri().path().starts_with(API) {
+        return Problem::new(Code::NotFound, "there is no such route; see /api/v1/openapi.json")
+            .into_response();
+    }
+    (StatusCode::NOT_FOUND, "not found\n").into_response()
 }
 
 /// What holds for every request and every answer.
-async fn rules(request: Request, next: Next) -> Response {
-    let mut response = match refusal(&request) {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
+async fn rules(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().cloned().unwrap_or_else(Peer::here);
+    request.extensions_mut().insert(peer.clone());
+    request.extensions_mut().insert(ctx.clone());
+    let is_api = request.uri().path().starts_with(API);
+    let mut response = match refusal(&ctx, &peer, &request, is_api) {
+        Some(problem) => {
+            let mut response = refused(problem, is_api);
+            // Whatever follows on this connection is read by nobody.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+        None => match timeout(REQUEST_TIMEOUT, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => refused(Problem::new(Code::Timeout, "the request took longer than 30 s"), is_api),
+        },
     };
+    if is_api {
+        response = Problem::instead_of_bare(response);
+    }
     for (name, value) in SECURITY_HEADERS {
         response.headers_mut().insert(name, value);
+    }
+    if peer.tls {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     response
 }
 
-fn refusal(request: &Request) -> Option<Response> {
-    let headers = request.headers();
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n").into_response();
+/// A refusal as the API's problem, or as plain text elsewhere.
+fn refused(problem: Problem, is_api: bool) -> Response {
+    if is_api {
+        return problem.into_response();
+    }
+    let mut response = (problem.status(), format!("{}\n", problem.detail())).into_response();
+    if problem.status() == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(response);
     }
-    let length =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Some((StatusCode::PAYLOAD_TOO_LARGE, "no route takes a body\n").into_response());
+    if let Some(seconds) = problem.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if !host.is_some_and(is_this_machine) {
-        return Some(
-            (StatusCode::MISDIRECTED_REQUEST, "the Host header names no loopback address\n").into_response(),
-        );
-    }
-    None
+    response
 }
 
-/// `localhost`, `127.0.0.1:8080`, `[::1]:8080`. Another name that leads here may be a rebound DNS name.
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+fn refusal(ctx: &Ctx, peer: &Peer, request: &Request, is_api: bool) -> Option<Problem> {
+    let (headers, method) = (request.headers(), request.method());
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if !reads && !is_api {
+        return Some(Problem::new(Code::MethodNotAllowed, "only GET and HEAD"));
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return Some(Problem::new(
+            Code::LengthRequired,
+            "a body needs its Content-Length; chunks are not taken",
+        ));
+    }
+    let length = headers.get(header::CONTENT_LENGTH).map(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(None) => return Some(Problem::new(Code::BadRequest, "the Content-Length is no number")),
+        Some(Some(1..)) if reads => {
+            return Some(Problem::new(Code::BadRequest, "a request that reads has no body"));
+        }
+        Some(Some(length)) if length > BODY_BYTES_MAX => {
+            return Some(Problem::new(
+                Code::TooLarge,
+                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+            ));
+        }
+        _ => {}
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return Some(Problem::new(Code::BadRequest, "this server upgrades no connection"));
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    if hosts.next().is_some() || !host.is_some_and(|host| is_this_machine(host, peer.local, ctx.hosts())) {
+        let text = "the Host header names no address of this machine; other names are listed in api.hosts";
+        return Some(Problem::new(Code::WrongHost, text));
+    }
+    ctx.rates().of_address(peer.address).err()
+}
+
+/// `localhost`, `127.0.0.1:8080`, `[::1]:8080`, the address that was connected to, or a configured name. Another
+/// name that leads here may be a rebound DNS name.
+fn is_this_machine(host: &str, local: IpAddr, names: &[String]) -> bool {
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or(("", "")),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let port = rest.strip_prefix(':').map_or(rest.is_empty(), |port| port.parse::<u16>().is_ok());
+    let known = match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address.to_canonical() == local.to_canonical(),
+        Err(_) => {
+            name.eq_ignore_ascii_case("localhost")
+                || names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        }
+    };
+    known && port
 }
 
-async fn live(State(board): State<Arc<Board>>, RawQuery(query): RawQuery) -> Response {
-    answer(&health::live(&board.view()), query.as_deref())
+/// Who asks: the other end, and what it shows.
+type Who = (Extension<Peer>, HeaderMap);
+
+/// Whether who asks may see figures without the API: from this machine, or with a token.
+async fn is_trusted(ctx: &Ctx, (Extension(peer), headers): &Who) -> Result<(), Problem> {
+    // A proxy on this machine speaks for others.
+    let is_proxied = FORWARDING.iter().any(|name| headers.contains_key(*name));
+    if peer.address.is_loopback() && !is_proxied {
+        return Ok(());
+    }
+    ctx.accounts().authenticate(headers).await.map(|_| ())
 }
 
-async fn ready(State(board): State<Arc<Board>>, RawQuery(query): RawQuery) -> Response {
-    answer(&health::ready(&board.view()), query.as_deref())
+async fn live(State(ctx): State<Ctx>, who: Who, RawQuery(query): RawQuery) -> Response {
+    let checks = health::live(&ctx.board().view());
+    told(&ctx, &who, &checks, query.as_deref()).await
+}
+
+async fn ready(State(ctx): State<Ctx>, who: Who, RawQuery(query): RawQuery) -> Response {
+    let checks = health::ready(&ctx.board().view());
+    told(&ctx, &who, &checks, query.as_deref()).await
+}
+
+/// The answer with its reasons, or its status only to who may not know them: reasons name queues and topics.
+async fn told(ctx: &Ctx, who: &Who, checks: &[Check], query: Option<&str>) -> Response {
+    let answer = answer(checks, query);
+    if is_trusted(ctx, who).await.is_ok() {
+        return answer;
+    }
+    let status = answer.status();
+    (status, if status == StatusCode::OK { "ok\n" } else { "failed\n" }).into_response()
 }
 
 /// Status by the checks that are not excluded; reasons always, the rest with `?verbose`. The form is Kubernetes'.
@@ -130,16 +231,22 @@ fn answer(checks: &[Check], query: Option<&str>) -> Response {
     (status, text).into_response()
 }
 
-async fn scrape(State(board): State<Arc<Board>>) -> Response {
-    match metrics::text(board.view()) {
+async fn scrape(State(ctx): State<Ctx>, who: Who) -> Response {
+    if let Err(problem) = is_trusted(&ctx, &who).await {
+        return refused(problem, false);
+    }
+    match metrics::text(ctx.board().view(), ctx.watch().figures()) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n").into_response(),
     }
 }
 
 /// `?histograms` adds the histograms themselves, some kilobytes each.
-async fn figures(State(board): State<Arc<Board>>, RawQuery(query): RawQuery) -> Response {
-    let view = board.view();
+async fn figures(State(ctx): State<Ctx>, who: Who, RawQuery(query): RawQuery) -> Response {
+    if let Err(problem) = is_trusted(&ctx, &who).await {
+        return refused(problem, false);
+    }
+    let view = ctx.board().view();
     let mut document = snapshot::take(&view);
     if query.is_some_and(|query| query.split('&').any(|part| part == "histograms")) {
         document.add_histograms(&view);
@@ -147,8 +254,11 @@ async fn figures(State(board): State<Arc<Board>>, RawQuery(query): RawQuery) -> 
     axum::Json(document).into_response()
 }
 
-async fn front(State(board): State<Arc<Board>>) -> Response {
-    axum::response::Html(page::draw(&snapshot::take(&board.view()))).into_response()
+async fn front(State(ctx): State<Ctx>, who: Who) -> Response {
+    if let Err(problem) = is_trusted(&ctx, &who).await {
+        return refused(problem, false);
+    }
+    axum::response::Html(page::draw(&snapshot::take(&ctx.board().view()))).into_response()
 }
 
 async fn style() -> Response {
@@ -157,13 +267,15 @@ async fn style() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::body::{Body, to_bytes};
     use hyper::service::Service;
     use hyper_util::service::TowerToHyperService;
 
     use super::*;
-    use crate::board::Phase;
     use crate::board::fixture::running;
+    use crate::board::{Board, Phase};
 
     struct Answer {
         status: u16,
@@ -177,7 +289,8 @@ mod tests {
             let mut request =
                 Request::builder().uri(path).header("host", "127.0.0.1:1").body(Body::empty()).unwrap();
             change(&mut request);
-            let response = TowerToHyperService::new(router(board)).call(request).await.unwrap();
+            let response =
+                TowerToHyperService::new(router(Ctx::of_board(board))).call(request).await.unwrap();
             let (parts, body) = response.into_parts();
             let bytes = to_bytes(body, 1 << 20).await.unwrap();
             Answer {
@@ -249,8 +362,9 @@ mod tests {
         let post = ask_with(Arc::clone(&board), "/readyz", |request| *request.method_mut() = Method::POST);
         assert_eq!(post.status, 405);
         assert_eq!(post.headers["allow"], "GET, HEAD");
-        let large = ask_with(Arc::clone(&board), "/readyz", |request| {
-            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("65537"));
+        let large = ask_with(Arc::clone(&board), "/api/v1/login", |request| {
+            *request.method_mut() = Method::POST;
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("99999999"));
         });
         assert_eq!(large.status, 413);
         for (host, status) in
@@ -261,5 +375,38 @@ mod tests {
             });
             assert_eq!(answer.status, status, "{host}");
         }
+    }
+
+    #[test]
+    fn from_elsewhere_only_health_answers_without_reasons() {
+        let board = Arc::new(running());
+        board.trouble("orders", Some("no AWS credentials"));
+        let elsewhere = |path: &str| {
+            ask_with(Arc::clone(&board), path, |request| {
+                let far = IpAddr::from([192, 0, 2, 7]);
+                request.extensions_mut().insert(Peer { address: far, ..Peer::here() });
+            })
+        };
+        let proxied = |path: &str, name: &'static str| {
+            ask_with(Arc::clone(&board), path, |request| {
+                request.headers_mut().insert(name, HeaderValue::from_static("192.0.2.7"));
+            })
+        };
+        for path in ["/", "/metrics", "/snapshot"] {
+            let answer = elsewhere(path);
+            assert_eq!(answer.status, 401, "{path}");
+            for name in ["x-forwarded-for", "forwarded", "via"] {
+                assert_eq!(proxied(path, name).status, 401, "{path} {name}");
+            }
+            assert!(!answer.text.contains("orders"), "{path}: {}", answer.text);
+        }
+        for path in ["/readyz", "/readyz?verbose", "/readyz?exclude=x"] {
+            assert_eq!((elsewhere(path).status, elsewhere(path).text.as_str()), (503, "failed\n"), "{path}");
+        }
+        assert_eq!(
+            (elsewhere("/livez?verbose").status, elsewhere("/livez?verbose").text.as_str()),
+            (200, "ok\n")
+        );
+        assert!(ask(&board, "/readyz").text.contains("no AWS credentials"));
     }
 }

@@ -131,8 +131,15 @@ fn types(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
 fn sqs_and_kafka(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let requests = view.pipelines.iter().flat_map(|name| {
         let totals = snapshot::totals(view, name);
-        [("receive", totals.receives), ("delete", totals.deletes), ("extend", totals.extends)]
-            .map(|(op, count)| (vec![("op", op.to_owned()), ("pipeline", name.clone())], count))
+        let attributes = view.attribute_calls.get(name).copied().unwrap_or(0);
+        [
+            ("receive", totals.receives),
+            ("delete", totals.deletes),
+            ("extend", totals.extends),
+            ("release", totals.release_calls),
+            ("attributes", attributes),
+        ]
+        .map(|(op, count)| (vec![("op", op.to_owned()), ("pipeline", name.clone())], count))
     });
     sheet.counters("sqs_requests", "SQS calls answered.", requests)?;
     sheet.counters(
@@ -163,7 +170,7 @@ fn sqs_and_kafka(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
 }
 
 /// Throttling, by whatever name: `OverLimit` and `RequestThrottled` come as HTTP 400.
-fn throttled(codes: &Codes) -> u64 {
+pub(super) fn throttled(codes: &Codes) -> u64 {
     let is = |code: &str| {
         code.contains("Throttl") || code.contains("OverLimit") || code.contains("TooManyRequests")
     };
@@ -182,6 +189,8 @@ fn shards(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
         .zip(&view.still)
         .map(|(report, still)| (shard(report.shard), still.as_secs_f64()));
     sheet.gauges("shard_still_seconds", "Time since the shard last turned.", still)?;
+    let epochs = view.reports.iter().map(|report| (shard(report.shard), report.epoch as f64));
+    sheet.gauges("config_epoch", "Number of the configuration that the shard works by.", epochs)?;
     // librdkafka gives the threads of different producers the same names.
     let mut cpu = std::collections::BTreeMap::<&str, u64>::new();
     for thread in &view.threads {
@@ -197,6 +206,8 @@ fn appliance(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let running =
         pumps(view).map(|(labels, pump)| (labels, f64::from(u8::from(pump.state == State::Running))));
     sheet.gauges("pipeline_running", "1 while the pipeline runs on this shard.", running)?;
+    let limited = pumps(view).map(|(labels, pump)| (labels, f64::from(u8::from(pump.rate_limited))));
+    sheet.gauges("rate_limited", "1 while receiving waits for a limit of the pipeline.", limited)?;
     let ready = health::ready(view).iter().all(|check| check.trouble.is_none());
     sheet.gauge("ready", "1 while the appliance is ready.", f64::from(u8::from(ready)))?;
     sheet.gauge("shards", "Shards that were started.", view.shards as f64)?;

@@ -3,7 +3,10 @@
 //! Nothing on the data path knows this client. Names: prefix `millrace_`, base units, `_total` on counters; all
 //! label sets are closed or capped (types and codes at 64 and `other`, by the data plane).
 
+#[cfg(test)]
+mod document;
 mod families;
+mod watched;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +17,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::board::View;
+use crate::watch::Figures;
+
+/// SQS calls that were refused because of a quota, among these codes.
+pub(crate) fn throttled(codes: &dataplane::stats::Codes) -> u64 {
+    families::throttled(codes)
+}
 
 /// What `/metrics` says about its own form. Source: OpenMetrics 1.0.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,21 +55,23 @@ const BUCKETS_US: [u64; 20] = [
 ///
 /// # Errors
 /// Never while the text grows in memory.
-pub(crate) fn text(view: Arc<View>) -> Result<String, fmt::Error> {
+pub(crate) fn text(view: Arc<View>, figures: Figures) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process(Arc::clone(&view))));
-    registry.sub_registry_with_prefix("millrace").register_collector(Box::new(Appliance(view)));
+    registry.sub_registry_with_prefix("millrace").register_collector(Box::new(Appliance(view, figures)));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
 }
 
 #[derive(Debug)]
-struct Appliance(Arc<View>);
+struct Appliance(Arc<View>, Figures);
 
 impl Collector for Appliance {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        families::encode(&self.0, &mut Sheet(&mut encoder))
+        let mut sheet = Sheet(&mut encoder);
+        families::encode(&self.0, &mut sheet)?;
+        watched::encode(&self.1, &mut sheet)
     }
 }
 
@@ -96,8 +107,7 @@ impl Sheet<'_, '_> {
         unit: Option<&'s Unit>,
         kind: MetricType,
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        // The client adds the full stop that OpenMetrics' help texts end with.
-        self.0.encode_descriptor(name, help.trim_end_matches('.'), unit, kind)
+        self.0.encode_descriptor(name, help, unit, kind)
     }
 
     fn counters(
@@ -185,7 +195,7 @@ mod tests {
     use crate::board::fixture::running;
 
     fn scrape() -> String {
-        text(running().view()).unwrap()
+        text(running().view(), watched::fixture()).unwrap()
     }
 
     #[test]

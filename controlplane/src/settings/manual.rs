@@ -46,6 +46,15 @@ pub(crate) struct KeyDoc {
 const EXAMPLES: &[(&str, &str)] = &[
     ("shards.count", "2"),
     ("shards.kafka_cores", "[0]"),
+    ("api.store", "\"/var/lib/millrace\""),
+    ("api.tls.cert_file", "\"/etc/millrace/tls.pem\""),
+    ("api.tls.key_file", "\"/etc/millrace/tls.key\""),
+    ("api.tls.client_ca_file", "\"/etc/millrace/clients-ca.pem\""),
+    ("api.issuer.name", "\"https://login.example.com\""),
+    ("api.issuer.audience", "\"millrace\""),
+    ("api.issuer.jwks_file", "\"/etc/millrace/issuer.jwks.json\""),
+    ("api.issuer.jwks_url", "\"https://login.example.com/jwks.json\""),
+    ("api.issuer.roles", "{ \"sre\" = \"operator\", \"sre-lead\" = \"admin\" }"),
     ("pipeline.name", "\"orders\""),
     ("pipeline.queue.url", "\"https://sqs.eu-west-1.amazonaws.com/123456789012/orders\""),
     ("pipeline.queue.region", "\"eu-west-1\""),
@@ -71,6 +80,18 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("pipeline.route.topics", "[\"orders-created\", \"orders-paid\"]"),
     ("pipeline.route.key", "{ from = \"json_pointer\", pointer = \"/customer/id\" }"),
     ("pipeline.dead_letter.topic", "\"orders-rejected\""),
+    ("pipeline.rate.messages_per_s", "5000"),
+    ("pipeline.rate.bytes_per_s", "\"16MiB\""),
+    ("pipeline.rate.requests_per_s", "500"),
+    ("alerts.rules_file", "\"/etc/millrace/alerts.toml\""),
+    ("alerts.webhook.name", "\"ops\""),
+    ("alerts.webhook.url", "\"https://hooks.example.com/millrace\""),
+    ("alerts.webhook.secret", "{ file = \"/run/credentials/webhook-key\" }"),
+    ("alerts.sns.name", "\"oncall\""),
+    ("alerts.sns.topic_arn", "\"arn:aws:sns:eu-west-1:123456789012:alerts\""),
+    ("alerts.sns.endpoint", "\"https://vpce-0a1b.sns.eu-west-1.vpce.amazonaws.com\""),
+    ("cost.requests_per_minute_max", "60000"),
+    ("export.emf.file", "\"/var/log/millrace/metrics.json\""),
 ];
 
 /// The JSON Schema of the configuration.
@@ -105,6 +126,8 @@ fn walk(root: &Value, object: &Value, mut table: TableDoc, found: &mut Vec<Table
             Some(_) => (resolve(root, &shape["items"]), true),
             None => (shape, false),
         };
+        // Of all lists of tables, only pipelines must have an entry.
+        let optional = optional || (repeated && path != "pipeline");
         if shape["properties"].is_object() {
             let doc = join(&doc(property), &doc(shape));
             inner.push((TableDoc { path, doc, repeated, optional, keys: Vec::new() }, shape));
@@ -237,7 +260,9 @@ mod tests {
     #[test]
     fn tables_come_in_the_order_of_the_types() {
         let paths: Vec<String> = tables().into_iter().map(|table| table.path).collect();
-        assert_eq!(paths[..5], ["", "shards", "api", "drain", "pipeline"]);
+        assert_eq!(paths[..4], ["", "shards", "api", "api.tls"]);
+        let place = |path: &str| paths.iter().position(|known| known == path);
+        assert!(place("api.backup") < place("drain") && place("drain") < place("pipeline"), "{paths:?}");
         assert!(paths.contains(&"pipeline.kafka.security".to_owned()), "{paths:?}");
         assert!(paths.contains(&"pipeline.dead_letter".to_owned()), "{paths:?}");
     }

@@ -50,6 +50,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// For messages: the file's name or `the command line`.
     pub(crate) origin: String,
+    /// What was asked, to be asked again.
+    pub(crate) sources: Sources,
 }
 
 impl Sources {
@@ -75,7 +77,7 @@ impl Sources {
         let mut sets = overrides::from_environment(std::env::vars());
         sets.extend(self.sets.iter().cloned());
         let config = text::parse(&origin, &text, &sets)?;
-        Ok(Loaded { config, origin })
+        Ok(Loaded { config, origin, sources: self.clone() })
     }
 
     /// The TOML text and where it came from.
@@ -102,6 +104,20 @@ impl Sources {
         };
         Ok((file.display().to_string(), read_file(&file)?))
     }
+}
+
+/// Reads a file's text as it is, without environment and changes.
+///
+/// # Errors
+/// Exit code 78: it is larger than a file may be, or is no configuration.
+pub(crate) fn read_text(origin: &str, text: &str) -> Result<Config, Failure> {
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::config(
+            format!("{origin}: larger than {FILE_BYTES_MAX} bytes"),
+            "make it smaller",
+        ));
+    }
+    text::parse(origin, text, &[])
 }
 
 /// The configuration as a TOML file.

@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use dataplane::config::is_live;
+
 use super::manual::{KeyDoc, TableDoc, tables};
 
 /// Columns of a comment in the default file.
@@ -74,7 +76,10 @@ pub(crate) fn markdown() -> String {
          (`MILLRACE__DRAIN__DEADLINE=40s`); a pipeline is named by its name: `--set pipeline.orders.kafka.linger=9ms`.\n\
          Unknown keys are errors. Durations are a whole number and `us`, `ms`, `s`, `m` or `h`; sizes a whole number\n\
          and `B`, `KiB`, `MiB` or `GiB`. Secrets are never written in the file: `{ env = \"NAME\" }` or\n\
-         `{ file = \"/path\" }` says where one lies. A change needs a restart.\n",
+         `{ file = \"/path\" }` says where one lies.\n\n\
+         SIGHUP reads the file again, and the API takes a changed configuration. Keys marked *changes at once* are taken\n\
+         by a running appliance, all together on each shard; what is on its way is finished as it was begun. A\n\
+         configuration that changes any other key is refused whole: that needs a restart.\n",
     );
     for table in tables().iter().filter(|table| !table.path.is_empty()) {
         let (open, close) = if table.repeated { ("[[", "]]") } else { ("[", "]") };
@@ -97,6 +102,7 @@ pub(crate) fn markdown() -> String {
 
 fn meaning(key: &KeyDoc) -> String {
     let mut text = key.doc.clone();
+    let path = if key.table.is_empty() { key.name.clone() } else { format!("{}.{}", key.table, key.name) };
     if !key.choices.is_empty() {
         let choices: Vec<String> = key
             .choices
@@ -106,6 +112,9 @@ fn meaning(key: &KeyDoc) -> String {
         let _ = write!(text, " One of {}.", choices.join("; "));
     } else if let (None, false, Some(example)) = (&key.default, key.required, key.example) {
         let _ = write!(text, " Example: `{example}`.");
+    }
+    if is_live(&path) {
+        text.push_str(" *Changes at once.*");
     }
     text.replace('|', "\\|")
 }
@@ -143,6 +152,66 @@ mod tests {
         lines.map(|line| line + "\n").collect()
     }
 
+    /// Another value of the same form.
+    fn another(value: &Value) -> Vec<Value> {
+        match value {
+            Value::Bool(flag) => vec![Value::from(!flag)],
+            Value::Number(number) => vec![Value::from(number.as_u64().unwrap_or_default() + 1)],
+            Value::Array(items) => {
+                let text = items.first().is_none_or(Value::is_string);
+                vec![if text { vec![Value::from("another")].into() } else { vec![Value::from(7)].into() }]
+            }
+            Value::String(text) => {
+                let choices = ["7s", "77MiB", "zstd", "sasl_plaintext", "PLAIN", "message_id"];
+                choices.into_iter().chain([format!("{text}x").as_str()]).map(Value::from).collect()
+            }
+            other => vec![other.clone()],
+        }
+    }
+
+    /// Changes each value in turn and says for each path whether a running appliance takes it.
+    fn each_change(whole: &Config, root: &Value, at: &mut Vec<String>, told: &mut Vec<(String, bool)>) {
+        let pointer = at.iter().map(|part| format!("/{part}")).collect::<String>();
+        let value = root.pointer(&pointer).unwrap().clone();
+        let names: Vec<String> = match &value {
+            Value::Object(table) => table.keys().cloned().collect(),
+            Value::Array(items) if items.first().is_some_and(Value::is_object) => vec!["0".to_owned()],
+            _ => Vec::new(),
+        };
+        if names.is_empty() {
+            for other in another(&value) {
+                let mut changed = root.clone();
+                *changed.pointer_mut(&pointer).unwrap() = other;
+                let Ok(new) = serde_json::from_value::<Config>(changed) else { continue };
+                if &new != whole {
+                    let path = at.iter().filter(|part| *part != "0").cloned().collect::<Vec<_>>().join(".");
+                    told.push((path, whole.adopting(&new) == new));
+                    return;
+                }
+            }
+            return;
+        }
+        for name in names {
+            at.push(name);
+            each_change(whole, root, at, told);
+            at.pop();
+        }
+    }
+
+    #[test]
+    fn the_keys_that_are_said_to_change_at_once_are_those_that_do() {
+        let whole: Config = toml::from_str(&uncommented(|_| true)).unwrap();
+        let mut told = Vec::new();
+        each_change(&whole, &serde_json::to_value(&whole).unwrap(), &mut Vec::new(), &mut told);
+        assert!(told.len() > 50, "{} keys were changed: {told:?}", told.len());
+        for (path, taken) in &told {
+            // A renamed pipeline is another pipeline.
+            assert_eq!(*taken, is_live(path), "{path}");
+        }
+        assert!(told.iter().any(|(path, taken)| *taken && path == "pipeline.queue.wait_time"));
+        assert!(told.iter().any(|(path, taken)| !*taken && path == "pipeline.queue.url"));
+    }
+
     #[test]
     fn every_commented_key_is_one_that_the_parser_knows() {
         let config: Config = toml::from_str(&uncommented(|_| true)).unwrap();
@@ -155,17 +224,21 @@ mod tests {
         let examples: Vec<String> = tables()
             .into_iter()
             .flat_map(|table| {
-                let optional = table.optional.then(|| format!("[{}]", table.path));
-                let keys = table.keys.into_iter().filter(|key| key.default.is_none() && !key.required);
-                keys.map(|key| format!("{} = {}", key.name, key.example.unwrap()))
-                    .chain(optional)
-                    .collect::<Vec<_>>()
+                let (open, close) = if table.repeated { ("[[", "]]") } else { ("[", "]") };
+                let optional = table.optional.then(|| format!("{open}{}{close}", table.path));
+                // Of a table that need not be there all keys are examples.
+                let keys = table
+                    .keys
+                    .into_iter()
+                    .filter(move |key| table.optional || (key.default.is_none() && !key.required));
+                keys.map(|key| {
+                    format!("{} = {}", key.name, key.default.or(key.example.map(str::to_owned)).unwrap())
+                })
+                .chain(optional)
+                .collect::<Vec<_>>()
             })
             .collect();
-        // The dead letter's topic is required in a table that is optional.
-        let keep = |setting: &str| {
-            !examples.iter().any(|example| example == setting) && !setting.contains("orders-rejected")
-        };
+        let keep = |setting: &str| !examples.iter().any(|example| example == setting);
         let config: Config = toml::from_str(&uncommented(keep)).unwrap();
         assert_eq!(config, example());
     }
@@ -219,11 +292,12 @@ mod tests {
             Value::Object(_) => "object",
             Value::Array(_) => "array",
             Value::String(_) => "string",
+            Value::Number(number) if number.is_f64() => "number",
             Value::Number(_) => "integer",
             Value::Bool(_) => "boolean",
             Value::Null => "null",
         };
-        if !kinds.iter().any(|allowed| allowed == kind) {
+        if !kinds.iter().any(|allowed| allowed == kind || (allowed == "number" && kind == "integer")) {
             return Err(format!("{at}: {value} is no {kinds:?}"));
         }
         for (name, value) in value.as_object().into_iter().flatten() {

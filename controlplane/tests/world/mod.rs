@@ -58,9 +58,10 @@ impl World {
     pub(crate) fn config(&self, more: &str) -> PathBuf {
         let path = self.folder.path().join("millrace.toml");
         let text = format!(
-            "[api]\nlisten = \"127.0.0.1:0\"\n[shards]\ncount = 1\npin = false\n[drain]\ndeadline = \"10s\"\n{more}\n\
+            "[api]\nlisten = \"127.0.0.1:0\"\nstore = {:?}\n[shards]\ncount = 1\npin = false\n[drain]\ndeadline = \"10s\"\n{more}\n\
              [[pipeline]]\nname = \"orders\"\nqueue.url = \"{}\"\nqueue.region = \"us-east-1\"\nqueue.wait_time = \"1s\"\n\
              kafka.brokers = [{:?}]\nroute.topic = \"orders\"\n",
+            self.folder.path().join("store"),
             self.server.queue_url("orders"),
             self.cluster.bootstrap_servers(),
         );
@@ -73,6 +74,8 @@ impl World {
 pub(crate) struct Running {
     pub child: Child,
     pub port: u16,
+    /// What was read of its log so far.
+    pub seen: String,
 }
 
 impl Running {
@@ -86,10 +89,29 @@ impl Running {
             .env("AWS_SECRET_ACCESS_KEY", CANARY)
             .envs(env.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut running = Running { child, port: 0 };
+        let mut running = Running { child, port: 0, seen: String::new() };
         running.port =
             wait("the port file", || std::fs::read_to_string(&port_file).ok()?.trim().parse().ok());
         running
+    }
+
+    /// The token that the first start shows.
+    pub(crate) fn first_token(&mut self) -> String {
+        let stderr = self.child.stderr.as_mut().unwrap();
+        loop {
+            let mut line = Vec::new();
+            let mut byte = [0];
+            while byte != *b"\n" {
+                stderr.read_exact(&mut byte).expect("the log has the token");
+                line.push(byte[0]);
+            }
+            let line = String::from_utf8(line).unwrap();
+            self.seen.push_str(&line);
+            let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(token) = json["first_token"].as_str() {
+                return token.to_owned();
+            }
+        }
     }
 
     /// Status and body of a GET.
@@ -111,7 +133,7 @@ impl Running {
     /// Waits for the end; returns status and stderr.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let status = wait("the end", || self.child.try_wait().unwrap());
-        let mut log = String::new();
+        let mut log = std::mem::take(&mut self.seen);
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();

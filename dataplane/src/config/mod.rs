@@ -4,19 +4,28 @@
 //! from them. Reading the TOML text is the control plane's work; [`Config::problems`] says what a text
 //! that parses still gets wrong.
 
+mod api;
+mod api_problems;
+mod change;
 mod kafka;
 mod pipeline;
 mod problems;
 mod queue;
 mod secret;
 mod units;
+mod watch;
 
+pub use api::{Api, Backup, Issuer, Session, Tls};
+pub use change::{Change, LIVE, is_hidden, is_live};
 pub use kafka::{Compression, Kafka, Mechanism, Protocol, Security};
-pub use pipeline::{Breaker, Budget, DeadLetter, Headers, Key, Pipeline, Route, TypeRule, Validate};
+pub use pipeline::{
+    Breaker, Budget, DeadLetter, Headers, Key, Masking, Pipeline, Rate, Route, TypeRule, Validate,
+};
 pub use problems::Problem;
 pub use queue::{Aws, Queue};
 pub use secret::{SecretError, SecretRef};
 pub use units::{Bytes, Time};
+pub use watch::{Alerts, Cost, Emf, Export, Sns, Webhook};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +42,12 @@ pub struct Config {
     pub drain: Drain,
     /// Pipelines: each moves one queue to one route. At least one, at most 64.
     pub pipeline: Vec<Pipeline>,
+    /// Alerts and who is told.
+    pub alerts: Alerts,
+    /// What SQS requests cost.
+    pub cost: Cost,
+    /// Export of figures.
+    pub export: Export,
 }
 
 /// Cores and threads of the data plane. Read at start; a change needs a restart.
@@ -55,21 +70,6 @@ pub struct Shards {
 impl Default for Shards {
     fn default() -> Self {
         Shards { count: None, pin: true, reserve_cores: 0, kafka_cores: None }
-    }
-}
-
-/// The control plane's HTTP listener.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Api {
-    /// Address and port; port 0 takes a free one. Only loopback addresses are accepted while the API has
-    /// no authentication.
-    pub listen: String,
-}
-
-impl Default for Api {
-    fn default() -> Self {
-        Api { listen: "127.0.0.1:8080".to_owned() }
     }
 }
 

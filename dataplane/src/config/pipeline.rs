@@ -40,6 +40,12 @@ pub struct Pipeline {
     /// When receiving stops because Kafka does not answer.
     #[serde(default)]
     pub breaker: Breaker,
+    /// How fast it may go.
+    #[serde(default)]
+    pub rate: Rate,
+    /// What the API shows of messages.
+    #[serde(default)]
+    pub masking: Masking,
 }
 
 /// Topic and key of a record.
@@ -55,6 +61,13 @@ pub struct Route {
     /// Record key. Unset: the group id on a FIFO queue, none on a standard queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Key>,
+}
+
+impl Route {
+    /// Every topic that a message may go to, the dead letter's excepted.
+    pub fn all_topics(&self) -> &[String] {
+        if self.topics.is_empty() { std::slice::from_ref(&self.topic) } else { &self.topics }
+    }
 }
 
 /// Where the record key comes from. A message without it is sent without a key.
@@ -180,6 +193,12 @@ pub struct Budget {
     pub in_flight_bytes_max: Bytes,
 }
 
+impl Budget {
+    /// The largest that may be set.
+    pub const LARGEST: Budget =
+        Budget { in_flight_messages_max: 100_000, in_flight_bytes_max: Bytes(1 << 40) };
+}
+
 impl Default for Budget {
     fn default() -> Self {
         Budget { in_flight_messages_max: 20_000, in_flight_bytes_max: Bytes(64 << 20) }
@@ -208,6 +227,38 @@ impl Default for Breaker {
     }
 }
 
+/// Limits of all shards together; each shard has an equal share. Only receiving waits for them: what is held is produced,
+/// deleted and extended at once. Unset: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rate {
+    /// Messages received a second, 1 to 10000000, redeliveries included. A receive brings up to ten at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_s: Option<u32>,
+    /// Bytes of bodies received a second, at least 1 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_s: Option<Bytes>,
+    /// Requests to SQS a second, 1 to 1000000. Receives, deletes and changes of visibility count; receives wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_s: Option<u32>,
+}
+
+/// Bodies of rejected and sampled messages are shown with their values covered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Masking {
+    /// JSON pointers of values that anybody may see who may use the API, for example `["/type", "/customer/id"]`. At
+    /// most 64. Source of the syntax: RFC 6901.
+    pub visible: Vec<String>,
+}
+
+impl Rate {
+    /// Whether there is no limit.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Rate::default()
+    }
+}
+
 impl Pipeline {
     /// A pipeline with every setting at its default.
     pub fn new(name: &str, queue_url: &str, brokers: &[&str], topic: &str) -> Pipeline {
@@ -222,6 +273,8 @@ impl Pipeline {
             dead_letter: None,
             budget: Budget::default(),
             breaker: Breaker::default(),
+            rate: Rate::default(),
+            masking: Masking::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::kafka::{Kafka, Mechanism, Protocol};
-use super::pipeline::{Key, Pipeline, Route, TypeRule};
+use super::pipeline::{Budget, Key, Pipeline, Rate, Route, TypeRule};
 use super::queue::Queue;
 use super::units::Time;
 use super::{Config, Shards};
@@ -28,6 +28,9 @@ impl fmt::Display for Problem {
         write!(f, "{}: {}", self.field, self.text)
     }
 }
+
+/// Pointers of a pipeline's masking; each is looked up in every body that is shown.
+const VISIBLE_MAX: usize = 64;
 
 /// librdkafka options that carry a promise, with what to do instead.
 const RESERVED_OPTIONS: &[(&str, &str)] = &[
@@ -62,14 +65,7 @@ impl Config {
         let mut found = Found(Vec::new());
         shards(&mut found, &self.shards);
         found.range("drain.deadline", self.drain.deadline, Time::from_secs(1), Time::from_secs(43_200));
-        match self.api.listen.parse::<std::net::SocketAddr>() {
-            Ok(address) if !address.ip().is_loopback() => found.add(
-                "api.listen",
-                format!("{address} is not a loopback address; use 127.0.0.1 or [::1]: the API has no authentication yet"),
-            ),
-            Ok(_) => {}
-            Err(_) => found.add("api.listen", format!("`{}` is not ADDRESS:PORT, for example 127.0.0.1:8080", self.api.listen)),
-        }
+        super::api_problems::api(&mut found, &self.api);
         if self.pipeline.is_empty() {
             found.add("pipeline", "there is none; add at least one [[pipeline]]".to_owned());
         }
@@ -79,6 +75,7 @@ impl Config {
                 format!("there are {}; at most {} are allowed", self.pipeline.len(), limits::PIPELINES_MAX),
             );
         }
+        super::watch::problems(&mut found, &self.alerts, &self.cost, &self.export);
         let mut names = HashSet::new();
         for pipeline in &self.pipeline {
             if !names.insert(&pipeline.name) {
@@ -90,20 +87,20 @@ impl Config {
     }
 }
 
-struct Found(Vec<Problem>);
+pub(super) struct Found(pub(super) Vec<Problem>);
 
 impl Found {
-    fn add(&mut self, field: &str, text: String) {
+    pub(super) fn add(&mut self, field: &str, text: String) {
         self.0.push(Problem { field: field.to_owned(), text });
     }
 
-    fn range(&mut self, field: &str, value: Time, min: Time, max: Time) {
+    pub(super) fn range(&mut self, field: &str, value: Time, min: Time, max: Time) {
         if value < min || value > max {
             self.add(field, format!("{value} is outside {min} to {max}"));
         }
     }
 
-    fn number(&mut self, field: &str, value: u64, min: u64, max: u64) {
+    pub(super) fn number(&mut self, field: &str, value: u64, min: u64, max: u64) {
         if value < min || value > max {
             self.add(field, format!("{value} is outside {min} to {max}"));
         }
@@ -131,7 +128,17 @@ fn pipeline_problems(found: &mut Found, pipeline: &Pipeline) {
     let body = pipeline.validate.body_bytes_max.0;
     found.number(&at("validate.body_bytes_max"), body, 1, limits::MESSAGE_BYTES_MAX as u64);
     let budget = &pipeline.budget;
-    found.number(&at("budget.in_flight_messages_max"), u64::from(budget.in_flight_messages_max), 10, 100_000);
+    found.number(
+        &at("budget.in_flight_messages_max"),
+        u64::from(budget.in_flight_messages_max),
+        10,
+        u64::from(Budget::LARGEST.in_flight_messages_max),
+    );
+    if budget.in_flight_bytes_max > Budget::LARGEST.in_flight_bytes_max {
+        let text =
+            format!("{} is more than {}", budget.in_flight_bytes_max, Budget::LARGEST.in_flight_bytes_max);
+        found.add(&at("budget.in_flight_bytes_max"), text);
+    }
     if budget.in_flight_bytes_max.0 < limits::IN_FLIGHT_BYTES_MIN {
         found.add(
             &at("budget.in_flight_bytes_max"),
@@ -145,6 +152,42 @@ fn pipeline_problems(found: &mut Found, pipeline: &Pipeline) {
     found.range(&at("breaker.ack_stall"), breaker.ack_stall, Time::from_secs(1), Time::from_secs(600));
     found.range(&at("breaker.probe_min"), breaker.probe_min, Time::from_millis(100), Time::from_secs(60));
     found.range(&at("breaker.probe_max"), breaker.probe_max, breaker.probe_min, Time::from_secs(600));
+    let visible = &pipeline.masking.visible;
+    if visible.len() > VISIBLE_MAX {
+        let text = format!("there are {}; at most {VISIBLE_MAX} are allowed", visible.len());
+        found.add(&at("masking.visible"), text);
+    }
+    for pointer in visible {
+        // The empty pointer is the whole body.
+        if pointer.is_empty() {
+            found.add(
+                &at("masking.visible"),
+                "the empty pointer would show whole bodies; remove it".to_owned(),
+            );
+        }
+        json_pointer(found, &at("masking.visible"), pointer);
+    }
+    for (field, text) in pipeline.rate.problems() {
+        found.add(&at(&format!("rate.{field}")), text);
+    }
+}
+
+impl Rate {
+    /// What is wrong with the limits: the key and a sentence for each.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        let mut number = |field, value: Option<u64>, min: u64, max: u64| {
+            if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
+                let text =
+                    format!("{value} is outside {min} to {max}; to hold everything up, pause the pipeline");
+                problems.push((field, text));
+            }
+        };
+        number("messages_per_s", self.messages_per_s.map(u64::from), 1, 10_000_000);
+        number("bytes_per_s", self.bytes_per_s.map(|bytes| bytes.0), 1 << 10, 1 << 40);
+        number("requests_per_s", self.requests_per_s.map(u64::from), 1, 1_000_000);
+        problems
+    }
 }
 
 fn queue(found: &mut Found, at: &dyn Fn(&str) -> String, queue: &Queue) {
@@ -268,6 +311,13 @@ fn route(found: &mut Found, at: &dyn Fn(&str) -> String, pipeline: &Pipeline) {
             found.add(&at("route.topics"), "the list is used with a template only; remove it".to_owned());
         }
     }
+    if topics.len() > limits::TOPICS_MAX {
+        let count = topics.len();
+        found.add(
+            &at("route.topics"),
+            format!("there are {count}; at most {} are allowed", limits::TOPICS_MAX),
+        );
+    }
     for name in topics {
         topic_name(found, &at("route.topics"), name);
     }
@@ -350,7 +400,7 @@ mod tests {
     #[test]
     fn each_problem_names_field_fault_and_remedy() {
         assert!(problem(|c| c.pipeline.clear()).starts_with("pipeline: there is none; add"));
-        assert!(problem(|c| c.api.listen = "0.0.0.0:80".into()).contains("loopback"));
+        assert!(problem(|c| c.api.listen = "0.0.0.0:80".into()).contains("api.tls"));
         assert!(
             problem(|c| c.pipeline[0].queue.wait_time = Time::from_secs(21)).contains("outside 0us to 20s")
         );
@@ -365,6 +415,17 @@ mod tests {
                 .contains("main topic")
         );
         assert!(problem(|c| c.pipeline[0].name = "Bad Name".into()).contains("a-z"));
+        assert!(problem(|c| c.pipeline[0].masking.visible = vec![String::new()]).contains("whole bodies"));
+        assert!(problem(|c| c.pipeline[0].masking.visible = vec!["id".into()]).contains("begins with '/'"));
+        assert!(problem(|c| c.pipeline[0].rate.messages_per_s = Some(0)).contains("pause the pipeline"));
+        assert!(problem(|c| c.pipeline[0].rate.bytes_per_s = Some(Bytes(1))).contains("rate.bytes_per_s"));
+        assert!(
+            problem(|c| {
+                c.pipeline[0].route.topic = "t-${type}".into();
+                c.pipeline[0].route.topics = (0..1_025).map(|n| format!("t-{n}")).collect();
+            })
+            .contains("at most 1024")
+        );
     }
 
     #[test]

@@ -150,6 +150,11 @@ impl Producer {
         })
     }
 
+    /// Writes headers by these rules from the next record on.
+    pub(crate) fn set_rules(&mut self, rules: HeaderRules) {
+        self.rules = rules;
+    }
+
     /// The topic of this name, to be named in records. The same name gives the same id, in this producer.
     ///
     /// # Errors

@@ -81,9 +81,19 @@ impl Plan {
         })
     }
 
-    /// Names of the topics that a course may index.
+    /// Names of the topics that a course may go to.
     pub(crate) fn topics(&self) -> &[String] {
         self.topics.names()
+    }
+
+    /// Numbers the topics of the courses by their positions in a list that names them all.
+    pub(crate) fn number_topics(&mut self, known: &[String]) {
+        self.topics.number_by(known);
+    }
+
+    /// Whether the topic of this number is one of the route's.
+    pub(crate) fn has_topic(&self, number: u16) -> bool {
+        self.topics.has(number)
     }
 
     /// The key of every record, when the rule is a constant.

@@ -10,6 +10,8 @@ use crate::message::{Batch, Message, Span};
 #[derive(Debug)]
 pub(crate) struct Topics {
     names: Vec<String>,
+    /// Number of each topic in the courses; positions, unless the route has changed.
+    numbers: Vec<u16>,
     template: Vec<Part>,
 }
 
@@ -24,7 +26,7 @@ impl Topics {
     /// Compiles the rule. The config has been checked before.
     pub(crate) fn new(route: &config::Route) -> Topics {
         if !route.topic.contains("${") {
-            return Topics { names: vec![route.topic.clone()], template: Vec::new() };
+            return Topics { names: vec![route.topic.clone()], numbers: vec![0], template: Vec::new() };
         }
         let mut template = Vec::new();
         let mut rest = route.topic.as_str();
@@ -38,7 +40,19 @@ impl Topics {
             rest = after;
         }
         template.push(Part::Text(rest.as_bytes().to_vec()));
-        Topics { names: route.topics.clone(), template }
+        let numbers = (0..).take(route.topics.len()).collect();
+        Topics { names: route.topics.clone(), numbers, template }
+    }
+
+    /// Numbers the topics by their positions in a list that names them all.
+    pub(crate) fn number_by(&mut self, known: &[String]) {
+        let number = |name: &String| known.iter().position(|known| known == name).unwrap_or_default();
+        self.numbers = self.names.iter().map(|name| number(name) as u16).collect();
+    }
+
+    /// Whether a message may be sent to the topic of this number.
+    pub(crate) fn has(&self, number: u16) -> bool {
+        self.numbers.contains(&number)
     }
 
     /// All topics that a message may go to.
@@ -46,7 +60,7 @@ impl Topics {
         &self.names
     }
 
-    /// The index of a message's topic.
+    /// The number of a message's topic.
     pub(crate) fn choose(
         &self,
         batch: &Batch,
@@ -54,7 +68,7 @@ impl Topics {
         type_span: Option<Span>,
     ) -> Result<u16, Rejection> {
         if self.template.is_empty() {
-            return Ok(0);
+            return Ok(self.numbers[0]);
         }
         let mut wanted = Vec::with_capacity(64);
         for part in &self.template {
@@ -70,7 +84,7 @@ impl Topics {
             wanted.extend_from_slice(field);
         }
         let index = self.names.iter().position(|name| name.as_bytes() == wanted);
-        index.map(|index| index as u16).ok_or_else(|| {
+        index.map(|index| self.numbers[index]).ok_or_else(|| {
             let shown: String = String::from_utf8_lossy(&wanted).chars().take(249).collect();
             let reason = format!("the topic `{shown}` is not in route.topics");
             Rejection { stage: "route", code: "topic_not_allowed", reason }

@@ -52,6 +52,12 @@ impl Breaker {
         }
     }
 
+    /// Other settings; what is broken stays so.
+    pub(crate) fn set(&mut self, ack_stall: Duration, probe_min: Duration, probe_max: Duration) {
+        self.pauses = Backoff { min: probe_min, max: probe_max };
+        self.ack_stall = ack_stall;
+    }
+
     /// What is allowed now. Taking [`Gate::Probe`] is told by [`Breaker::probe_sent`].
     pub(crate) fn gate(&self, now: Tick) -> Gate {
         match &self.broken {
@@ -85,6 +91,11 @@ impl Breaker {
     pub(crate) fn acked(&mut self, now: Tick) -> bool {
         self.progress_at = now;
         self.broken.take().is_some()
+    }
+
+    /// What was broken is used no more: closes the breaker. Returns whether it was broken.
+    pub(crate) fn forget(&mut self, now: Tick) -> bool {
+        self.acked(now)
     }
 
     /// Kafka refused in a way that the next record would meet too: opens the breaker, or ends a probe.

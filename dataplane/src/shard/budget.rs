@@ -25,6 +25,8 @@ pub(crate) struct Reservation {
     pub messages: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Bytes that a limited rate was charged for it, to be settled by what really comes; 0: it was not charged.
+    pub charged: u64,
 }
 
 /// Smallest expectation, so that one small answer does not make the next one wait for room.
@@ -50,7 +52,7 @@ impl Budget {
 
     /// Sets room aside for a receive of up to `messages`, or refuses.
     pub(crate) fn reserve(&mut self, messages: u64) -> Option<Reservation> {
-        let reservation = Reservation { messages, bytes: self.bytes_expected };
+        let reservation = Reservation { messages, bytes: self.bytes_expected, charged: 0 };
         let fits = self.messages_held + self.messages_reserved + messages <= self.messages_max
             && self.bytes_held + self.bytes_reserved + reservation.bytes <= self.bytes_max;
         fits.then(|| {
@@ -104,6 +106,18 @@ impl Budget {
         self.bytes_held -= bytes;
     }
 
+    /// Other bounds. What is held beyond them stays; nothing is reserved until it has shrunk below them.
+    pub(crate) fn resize(&mut self, messages_max: u64, bytes_max: u64) {
+        self.messages_max = messages_max;
+        self.bytes_max = bytes_max;
+        self.bytes_expected = self.bytes_expected.min(bytes_max);
+    }
+
+    /// Bytes that the next receive is expected to bring at most.
+    pub(crate) fn bytes_expected(&self) -> u64 {
+        self.bytes_expected
+    }
+
     /// Bytes held now.
     pub(crate) fn bytes_held(&self) -> u64 {
         self.bytes_held
@@ -146,6 +160,21 @@ mod tests {
         let _two = budget.reserve(10).unwrap();
         assert!(budget.reserve(10).is_none());
         budget.settle(one, 3, 100);
+        assert!(budget.reserve(10).is_some());
+    }
+
+    #[test]
+    fn a_smaller_budget_waits_until_what_is_held_fits_it() {
+        let mut budget = Budget::new(1000, 64 * MIB, MIB);
+        for _ in 0..4 {
+            let one = budget.reserve(10).unwrap();
+            budget.settle(one, 10, 10 * MIB);
+        }
+        budget.resize(30, 32 * MIB);
+        assert!(budget.reserve(10).is_none());
+        budget.release_messages(30);
+        assert!(budget.reserve(10).is_none(), "there is room for messages and not for bytes");
+        budget.release_bytes(30 * MIB);
         assert!(budget.reserve(10).is_some());
     }
 

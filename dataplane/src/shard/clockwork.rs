@@ -135,9 +135,8 @@ impl Shard {
         if self.drain.get().is_some() {
             return;
         }
-        let deadline_ms = self.config.drain.deadline.as_millis();
-        let keep_ms = (deadline_ms / 10).min(RELEASE_MS_MAX);
-        let release_at = now.plus_ms(deadline_ms - keep_ms);
+        let deadline_ms = self.drain_deadline_ms.get();
+        let release_at = self.release_at(now);
         self.drain.set(Some(Deadlines { release_at, end_at: now.plus_ms(deadline_ms), released: None }));
         for cell in &self.cells {
             cell.pump.borrow_mut().set_mode(Mode::Drain);
@@ -145,6 +144,12 @@ impl Shard {
             cell.sink.borrow_mut().flush();
         }
         failpoint::pass("mid_drain");
+    }
+
+    /// When a drain that begins now gives back what is still held.
+    pub(crate) fn release_at(&self, now: Tick) -> Tick {
+        let deadline_ms = self.drain_deadline_ms.get();
+        now.plus_ms(deadline_ms - (deadline_ms / 10).min(RELEASE_MS_MAX))
     }
 
     /// The second signal: give back at once and end.
@@ -217,6 +222,8 @@ impl Shard {
             at_ns: at_ns(now),
             turns,
             stall_us,
+            epoch: self.epoch.get(),
+            refused: self.refused.borrow().clone(),
             pumps: self.cells.iter().map(|cell| cell.pump.borrow().report()).collect(),
         };
         if last {

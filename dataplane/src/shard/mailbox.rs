@@ -59,8 +59,19 @@ impl Shard {
                     self.each(&pipeline, |cell| cell.pump.borrow_mut().set_mode(Mode::Pause));
                 }
                 Command::Resume { pipeline } => {
+                    self.each(&pipeline, |cell| cell.pump.borrow_mut().resume());
+                }
+                Command::Stop { pipeline } => {
+                    let release_at = self.release_at(clock::now());
+                    self.each(&pipeline, |cell| cell.pump.borrow_mut().set_mode(Mode::Stop(release_at)));
+                }
+                Command::Start { pipeline } => {
                     self.each(&pipeline, |cell| cell.pump.borrow_mut().set_mode(Mode::Run));
                 }
+                Command::Rate { pipeline, rate } => {
+                    self.each(&pipeline, |cell| cell.pump.borrow_mut().set_rate(rate, clock::now()));
+                }
+                Command::Apply { epoch, config } => self.apply(epoch, &config, clock::now()),
                 Command::Drain => self.begin_drain(clock::now()),
                 Command::Abort => self.abort(clock::now()),
             }

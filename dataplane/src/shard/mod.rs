@@ -4,6 +4,7 @@
 //! long as the shard (glommio leaks cancelled tasks) and do nothing but read and write; what happens to a
 //! message is decided by the [`pump`], synchronously.
 
+mod apply;
 mod budget;
 mod cell;
 mod clockwork;
@@ -15,6 +16,7 @@ mod line;
 mod mailbox;
 mod pollers;
 pub(crate) mod pump;
+mod rate;
 mod receiving;
 mod sink;
 mod visibility;
@@ -30,7 +32,7 @@ use glommio::timer::Timer;
 
 use crate::clock::{self, Tick};
 use crate::config::Config;
-use crate::control::{Request, ShardReport};
+use crate::control::{Refused, Request, ShardReport};
 use crate::handoff::Links;
 use crate::kafka::threads::ThreadRegistry;
 use crate::limits;
@@ -102,7 +104,11 @@ pub(crate) struct Shard {
     watchdog: Watchdog,
     resolver: Arc<Resolver>,
     mailbox: Arc<Mailbox>,
-    config: Arc<Config>,
+    /// Time of a drain, and of stopping a pipeline.
+    drain_deadline_ms: Cell<u64>,
+    /// The configuration in force, by its number.
+    epoch: Cell<u64>,
+    refused: RefCell<Option<Refused>>,
     report: Arc<Mutex<Option<ShardReport>>>,
     requests: Arc<Mutex<Vec<Request>>>,
     activity: Notify,
@@ -133,6 +139,7 @@ pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
         let seed = context.seed.wrapping_add((context.number * 1000 + number) as u64);
         let recipe = Recipe {
             config: config.clone(),
+            topics: config.route.all_topics().to_vec(),
             shards: context.shards,
             producers: blueprint.producers,
             ready: Arc::clone(&blueprint.ready),
@@ -140,10 +147,12 @@ pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
             cores: context.kafka_cores.clone(),
             seed,
         };
+        let mut pump = Pump::new(config, seed);
+        pump.share_rate(context.shards, clock::now());
         cells.push(Rc::new(PumpCell {
             number,
             sink: RefCell::new(Sink::new(recipe, context.number as u16, wake.handle())),
-            pump: RefCell::new(Pump::new(config, seed)),
+            pump: RefCell::new(pump),
             calls: RefCell::new(calls),
             target: blueprint.target.clone(),
             tls: blueprint.tls.clone(),
@@ -166,7 +175,9 @@ pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
         watchdog,
         resolver: context.resolver,
         mailbox: context.mailbox,
-        config: context.config,
+        drain_deadline_ms: Cell::new(context.config.drain.deadline.as_millis()),
+        epoch: Cell::new(0),
+        refused: RefCell::default(),
         report: context.report,
         requests: context.requests,
         activity: Notify::new(),

@@ -95,6 +95,15 @@ impl Pollers {
         }
     }
 
+    /// Another maximum.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max.max(1);
+        if self.target > self.max {
+            self.look = None;
+            self.change(self.max);
+        }
+    }
+
     /// Receives that should be in flight, 1 to the maximum.
     pub(crate) fn target(&self) -> usize {
         self.target
@@ -151,7 +160,7 @@ impl Pollers {
         let resume = look.resume;
         if look.left == 0 || !full {
             self.look = None;
-            self.change(if full { resume } else { FLEET_SMALL });
+            self.change(if full { resume } else { FLEET_SMALL }.min(self.max));
         }
     }
 
@@ -201,6 +210,23 @@ mod tests {
         feed(&mut pollers, 100, answer(10));
         feed(&mut pollers, 100, answer(0));
         assert_eq!(pollers.target(), 1);
+    }
+
+    #[test]
+    fn a_lower_maximum_holds_at_once_and_after_a_look() {
+        let mut pollers = Pollers::new(512);
+        feed(&mut pollers, 2_000, answer(10));
+        assert_eq!(pollers.target(), 512);
+        pollers.set_max(40);
+        assert_eq!(pollers.target(), 40);
+        for _ in 0..LOOK_EVERY + 1_000 {
+            pollers.received(answer(10));
+            if pollers.is_looking() {
+                pollers.set_max(20);
+            }
+            assert!(pollers.target() <= 40);
+        }
+        assert_eq!(pollers.target(), 20, "the look did not bring the old fleet back");
     }
 
     #[test]

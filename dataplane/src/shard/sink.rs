@@ -40,6 +40,8 @@ struct Workbench {
     built: Option<Producer>,
     /// The last failure, for the state's reason.
     trouble: Option<String>,
+    /// What the next attempt goes by, when the configuration has changed since this one.
+    changed: Option<Recipe>,
     cancelled: bool,
 }
 
@@ -77,11 +79,19 @@ pub(crate) struct Sink {
     foreign_next: u64,
 }
 
+/// What a producer knows of a changed route, to be used once every pipeline of the shard takes the change.
+pub(crate) struct Learnt {
+    topics: Vec<TopicId>,
+    dead_letter: Option<TopicId>,
+}
+
 /// What it takes to make a producer.
 #[derive(Clone)]
 pub(crate) struct Recipe {
     /// The pipeline's settings.
     pub config: config::Pipeline,
+    /// All topics that the pipeline has named so far, in the order of their numbers.
+    pub topics: Vec<String>,
     /// Shards that may hand records to this producer, itself included.
     pub shards: u16,
     /// Shards that make a producer for this pipeline.
@@ -97,11 +107,6 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    fn topics(&self) -> Vec<String> {
-        let route = &self.config.route;
-        if route.topics.is_empty() { vec![route.topic.clone()] } else { route.topics.clone() }
-    }
-
     /// Whether every shard has a producer of its own and uses only that.
     fn stays_home(&self) -> bool {
         self.producers >= self.shards && !self.config.kafka.key_owner
@@ -110,7 +115,8 @@ impl Recipe {
     /// Makes a producer; `options` are those of the one before, if it learnt to send smaller batches.
     fn make(&self, options: Option<&Options>) -> Result<Producer, String> {
         let secrets = Secrets::read(&self.config.kafka.security).map_err(|error| error.to_string())?;
-        let in_flight = InFlight::of(&self.config.budget, self.shards);
+        // The pumps' budgets bound what is in flight. They may be raised while this producer lives.
+        let in_flight = InFlight::of(&config::Budget::LARGEST, self.shards);
         let fresh = || Options::new(&self.config.kafka, &secrets, in_flight);
         let options = options.cloned().unwrap_or_else(fresh);
         let rules = HeaderRules::from(&self.config.headers);
@@ -119,8 +125,8 @@ impl Recipe {
         let mut trouble = String::new();
         // With several topics a missing one pauses only itself, so one that answers is enough. The dead
         // letter is not asked: it must not keep the main route from running.
-        for topic in self.topics() {
-            match producer.warm_up(&[&topic], WARM_UP) {
+        for topic in self.config.route.all_topics() {
+            match producer.warm_up(&[topic.as_str()], WARM_UP) {
                 Ok(_) => return Ok(producer),
                 Err(error) => trouble = format!("{error}; {}", error.remedy()),
             }
@@ -173,17 +179,40 @@ impl Sink {
             return workbench.trouble.take().map_or(Ok(false), Err);
         };
         drop(workbench);
-        let topics: Result<Vec<TopicId>, _> =
-            self.recipe.topics().iter().map(|name| producer.topic(name)).collect();
-        self.topics = topics.map_err(|error| error.to_string())?;
-        self.dead_letter = match &self.recipe.config.dead_letter {
-            Some(dead_letter) => Some(producer.topic(&dead_letter.topic).map_err(|error| error.to_string())?),
-            None => None,
-        };
+        let Learnt { topics, dead_letter } = learn(&mut producer, &self.recipe.config, &self.recipe.topics)?;
+        (self.topics, self.dead_letter) = (topics, dead_letter);
+        // Built before a change of the headers, perhaps.
+        producer.set_rules(HeaderRules::from(&self.recipe.config.headers));
         producer.attach(self.wake.descriptor());
         self.producer = Some(producer);
         self.recipe.ready.fetch_add(1, Ordering::AcqRel);
         Ok(true)
+    }
+
+    /// Makes the topics of a changed route known to the producer. Nothing uses them before [`Sink::change`].
+    ///
+    /// # Errors
+    /// A name that Kafka does not allow.
+    pub(crate) fn learn(
+        &mut self,
+        config: &config::Pipeline,
+        topics: &[String],
+    ) -> Result<Option<Learnt>, String> {
+        self.producer.as_mut().map(|producer| learn(producer, config, topics)).transpose()
+    }
+
+    /// Takes a changed configuration and what was learnt of it. `topics` are all topics by their numbers.
+    pub(crate) fn change(&mut self, config: config::Pipeline, topics: &[String], learnt: Option<Learnt>) {
+        if let (Some(producer), Some(learnt)) = (&mut self.producer, learnt) {
+            (self.topics, self.dead_letter) = (learnt.topics, learnt.dead_letter);
+            producer.set_rules(HeaderRules::from(&config.headers));
+        }
+        self.recipe.topics = topics.to_vec();
+        self.recipe.config = config;
+        if self.producer.is_none() {
+            // It may wait for a topic that the route has no more.
+            lock(&self.workbench).changed = Some(self.recipe.clone());
+        }
     }
 
     /// Whether records of one shard may go to the producer of another.
@@ -269,7 +298,14 @@ impl Sink {
         let mut dead = Vec::new();
         for item in &order.items {
             let topic = match item.target {
-                Target::Topic(index) => self.topics[usize::from(index)],
+                Target::Topic(number) => match self.topics.get(usize::from(number)) {
+                    Some(&topic) => topic,
+                    // Another shard is ahead of this one in taking a change; the record comes again.
+                    None => {
+                        refused(item.index, not_ready());
+                        continue;
+                    }
+                },
                 Target::DeadLetter => {
                     dead.push(item);
                     continue;
@@ -368,6 +404,16 @@ impl Sink {
     }
 }
 
+fn learn(producer: &mut Producer, config: &config::Pipeline, topics: &[String]) -> Result<Learnt, String> {
+    let known: Result<Vec<TopicId>, _> = topics.iter().map(|name| producer.topic(name)).collect();
+    let dead_letter =
+        config.dead_letter.as_ref().map(|dead_letter| producer.topic(&dead_letter.topic)).transpose();
+    Ok(Learnt {
+        topics: known.map_err(|error| error.to_string())?,
+        dead_letter: dead_letter.map_err(|error| error.to_string())?,
+    })
+}
+
 fn not_ready() -> Outcome {
     Outcome::Failed { code: "producer_not_ready", class: Class::Retry, possibly_persisted: false }
 }
@@ -383,10 +429,16 @@ fn build_loop(recipe: &Recipe, workbench: &Mutex<Workbench>, old: Option<Produce
         options
     });
     let mut random = Random::new(recipe.seed ^ clock::now().0);
+    let mut recipe = recipe.clone();
     for attempt in 1.. {
-        if lock(workbench).cancelled {
+        let mut state = lock(workbench);
+        if state.cancelled {
             return;
         }
+        if let Some(changed) = state.changed.take() {
+            recipe = changed;
+        }
+        drop(state);
         match recipe.make(options.as_ref()) {
             Ok(producer) => {
                 lock(workbench).built = Some(producer);

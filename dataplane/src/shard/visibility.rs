@@ -90,6 +90,7 @@ fn released(cell: &PumpCell, entries: &[(Token, u32)], outcome: &Result<Entries,
     match outcome {
         Ok(entries) => {
             pump.visibility_answered();
+            pump.counters_mut().release_calls += 1;
             pump.entries_refused("release", entries.failed_codes());
         }
         Err(failure) => pump.visibility_call_failed("release", &failure.code, failure.class, clock::now()),

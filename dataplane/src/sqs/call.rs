@@ -78,14 +78,12 @@ pub(crate) struct Calls {
 impl Calls {
     /// Requests to a queue; `seed` makes the receive attempts of FIFO queues unique.
     pub(crate) fn new(queue: &config::Queue, endpoint: Endpoint, region: String, seed: u64) -> Calls {
-        Calls {
+        let mut calls = Calls {
             queue_url: queue.url.clone(),
             region,
             endpoint,
-            wait_time_s: u32::try_from(queue.wait_time.0.as_secs()).unwrap_or(limits::WAIT_TIME_S_MAX),
-            visibility_timeout_s: queue
-                .visibility_timeout
-                .and_then(|time| u32::try_from(time.0.as_secs()).ok()),
+            wait_time_s: 0,
+            visibility_timeout_s: None,
             fifo: queue.url.ends_with(".fifo"),
             attempts: 0,
             attempt_prefix: seed,
@@ -93,7 +91,9 @@ impl Calls {
             clock_skew_s: 0,
             body: Vec::new(),
             signed: None,
-        }
+        };
+        calls.set_polling(queue);
+        calls
     }
 
     /// Signs with these from now on.
@@ -104,6 +104,14 @@ impl Calls {
             session_token: credentials.session_token.clone(),
         };
         self.signer = Some(Signer::new(credentials, &self.region));
+        self.signed = None;
+    }
+
+    /// Polls as these settings say from the next request on.
+    pub(crate) fn set_polling(&mut self, queue: &config::Queue) {
+        self.wait_time_s = u32::try_from(queue.wait_time.0.as_secs()).unwrap_or(limits::WAIT_TIME_S_MAX);
+        let visibility = queue.visibility_timeout;
+        self.visibility_timeout_s = visibility.and_then(|time| u32::try_from(time.0.as_secs()).ok());
         self.signed = None;
     }
 

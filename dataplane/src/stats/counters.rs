@@ -54,6 +54,8 @@ counters! {
     receives,
     /// ReceiveMessage calls that brought nothing.
     empty_receives,
+    /// ReceiveMessage calls as SQS bills them: one for each 64 KiB of bodies begun, and one for an empty answer.
+    receive_chunks,
     /// DeleteMessageBatch calls answered.
     deletes,
     /// Entries that a delete call refused.
@@ -62,6 +64,8 @@ counters! {
     extends,
     /// Leases extended.
     leases_extended,
+    /// ChangeMessageVisibilityBatch calls that gave messages back.
+    release_calls,
     /// Records handed to another shard's producer.
     handed_off,
     /// Records given to librdkafka, repeats and dead letters included.

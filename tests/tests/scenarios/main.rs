@@ -17,6 +17,7 @@ mod outages;
 mod pipelines;
 mod platforms;
 mod rejects;
+mod reloads;
 mod rights;
 mod routes;
 mod secure;

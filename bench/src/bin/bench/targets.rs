@@ -180,7 +180,8 @@ fn millrace(job: &Job<'_>) -> Result<Launch> {
     for setting in job.settings {
         arguments.extend(["--set".into(), setting.into()]);
     }
-    Ok(Launch::new(job.programs.join("millrace"), arguments))
+    Ok(Launch::new(job.programs.join("millrace"), arguments)
+        .environment("STATE_DIRECTORY", job.folder.join("state")))
 }
 
 /// Arguments that all programs of this crate take.

@@ -64,6 +64,7 @@ impl Pump {
             }
         }
         self.deleting += usize::from(!out.is_empty());
+        self.calls += u64::from(!out.is_empty());
     }
 
     /// A delete call was answered.
@@ -195,6 +196,7 @@ impl Pump {
             }
         }
         self.visiting += usize::from(!out.is_empty());
+        self.calls += u64::from(!out.is_empty());
     }
 
     /// SQS answered a release entry.
@@ -234,6 +236,7 @@ impl Pump {
             }
         }
         self.visiting += usize::from(!out.is_empty());
+        self.calls += u64::from(!out.is_empty());
     }
 
     /// A visibility call was answered.
@@ -267,7 +270,7 @@ impl Pump {
 
     /// Seconds of visibility that an extension asks for.
     pub(crate) fn visibility_s(&self) -> u32 {
-        u32::try_from(self.terms.visibility.as_secs())
+        u32::try_from(self.visibility.asked().as_secs())
             .unwrap_or(limits::VISIBILITY_S_MAX)
             .clamp(1, limits::VISIBILITY_S_MAX)
     }

@@ -4,6 +4,7 @@
 //! Whatever happens to a message happens here, so the promises are kept in one place: a message is only
 //! queued for deletion by an ack, and it leaves the lease table in exactly one counted way.
 
+mod change;
 mod finish;
 mod produce;
 mod receive;
@@ -16,6 +17,7 @@ mod tick;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+pub(crate) use change::Prepared;
 pub(crate) use finish::EntryOutcome;
 pub(crate) use produce::CORRUPT;
 pub(crate) use receive::{Permit, Received};
@@ -24,6 +26,7 @@ use super::budget::Budget;
 use super::deletes::Deletes;
 use super::lanes::Lanes;
 use super::pollers::Pollers;
+use super::rate::Rates;
 use crate::clock::Tick;
 use crate::config;
 use crate::control::{PumpReport, QueueFacts, State};
@@ -44,6 +47,8 @@ pub(crate) enum Mode {
     Run,
     /// Finish what is held, receive nothing.
     Pause,
+    /// As `Pause`; what is still held at this time goes back.
+    Stop(Tick),
     /// As `Pause`, for good.
     Drain,
 }
@@ -66,6 +71,21 @@ pub(crate) struct Pump {
     config: config::Pipeline,
     /// Known once SQS has told about the queue.
     plan: Option<Plan>,
+    /// Whether the queue is FIFO, once that is known.
+    fifo: Option<bool>,
+    /// The queue's own visibility timeout, once it is known.
+    queue_visibility: Duration,
+    visibility: change::Visibility,
+    /// All topics that the pipeline has named so far; courses number them by their place.
+    topics: Vec<String>,
+    /// Limits as they were set, of all shards together.
+    rate: config::Rate,
+    /// This shard's share of them; `None` without any.
+    rates: Option<Rates>,
+    /// Shards that share the limits.
+    shards: u16,
+    /// Deletes and changes of visibility that were sent.
+    calls: u64,
     types: Types,
     terms: Terms,
     leases: Leases,
@@ -94,6 +114,10 @@ pub(crate) struct Pump {
     receiving: usize,
     /// When the newest of them was allowed.
     received_at: Tick,
+    /// When a limit of the pipeline last held a receive up.
+    limited_at: Option<Tick>,
+    /// The last look at the clock.
+    looked_at: Tick,
     /// Delete calls in flight.
     deleting: usize,
     /// Visibility calls in flight.
@@ -129,6 +153,10 @@ const SOURCE_PAUSE: Backoff = Backoff { min: Duration::from_secs(1), max: Durati
 const QUICK_EMPTY: Backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_secs(1) };
 /// A receive without an answer for so long is a long poll of an empty queue.
 const ANSWER_MS: u64 = 1_000;
+/// Visibility timeout until SQS tells the queue's; nothing is received before.
+const FIRST_VISIBILITY: Duration = Duration::from_secs(30);
+/// How long a limit that held a receive up is told.
+const LIMITED_MS: u64 = 1_000;
 /// Batches kept for their memory.
 const SPARE_BATCHES_MAX: usize = 256;
 /// A larger batch is freed instead of kept.
@@ -147,8 +175,16 @@ impl Pump {
         Pump {
             name: config.name.clone(),
             plan: None,
+            fifo: None,
+            queue_visibility: FIRST_VISIBILITY,
+            visibility: change::Visibility::new(FIRST_VISIBILITY),
+            topics: config.route.all_topics().to_vec(),
+            rate: config::Rate::default(),
+            rates: None,
+            shards: 1,
+            calls: 0,
             types: Types::new(),
-            terms: Terms { visibility: Duration::from_secs(30), hold_max: config.queue.hold_max.0 },
+            terms: Terms { visibility: FIRST_VISIBILITY, hold_max: config.queue.hold_max.0 },
             leases: Leases::default(),
             lanes: None,
             budget,
@@ -167,6 +203,8 @@ impl Pump {
             producing: 0,
             receiving: 0,
             received_at: Tick::default(),
+            limited_at: None,
+            looked_at: Tick::default(),
             deleting: 0,
             visiting: 0,
             mode: Mode::Run,
@@ -210,12 +248,15 @@ impl Pump {
     /// # Errors
     /// The config contradicts the queue; the text says how. Nothing is received then.
     pub(crate) fn facts(&mut self, facts: &QueueFacts) -> Result<(), String> {
-        let asked = self.config.queue.visibility_timeout.map(|time| time.0);
-        self.terms.visibility =
-            asked.unwrap_or(Duration::from_secs(u64::from(facts.visibility_timeout_s.max(1))));
+        self.queue_visibility = Duration::from_secs(u64::from(facts.visibility_timeout_s.max(1)));
+        self.set_visibility();
         if self.plan.is_none() {
+            self.fifo = Some(facts.fifo);
             match Plan::new(&self.config, facts.fifo) {
-                Ok(plan) => self.plan = Some(plan),
+                Ok(plan) => {
+                    self.source.contradiction.clear();
+                    self.plan = Some(self.numbered(plan));
+                }
                 Err(text) => {
                     self.source.contradiction.clone_from(&text);
                     return Err(text);
@@ -256,10 +297,20 @@ impl Pump {
         self.sink_ready
     }
 
-    /// Changes what the pump does. A drain is final.
+    /// Changes what the pump does. A drain is final; what is stopped is neither paused nor resumed.
     pub(crate) fn set_mode(&mut self, mode: Mode) {
-        if self.mode != Mode::Drain {
-            self.mode = mode;
+        self.mode = match (self.mode, mode) {
+            (Mode::Drain, _) => Mode::Drain,
+            // Told again: the first deadline holds.
+            (Mode::Stop(at), Mode::Pause | Mode::Stop(_)) => Mode::Stop(at),
+            (_, mode) => mode,
+        };
+    }
+
+    /// Ends a pause. What is stopped must be started.
+    pub(crate) fn resume(&mut self) {
+        if self.mode == Mode::Pause {
+            self.mode = Mode::Run;
         }
     }
 
@@ -272,6 +323,12 @@ impl Pump {
     /// messages that are on their way here, and nobody else gives them back.
     pub(crate) fn may_bring_messages(&self, now: Tick) -> bool {
         self.receiving > 0 && now < self.received_at.plus_ms(ANSWER_MS)
+    }
+
+    /// Whether a limit held receiving up within the last second: between two receives it does so for moments only.
+    fn is_rate_limited(&self) -> bool {
+        let lately = |at: Tick| self.looked_at < at.plus_ms(LIMITED_MS);
+        self.mode == Mode::Run && self.rates.is_some() && self.limited_at.is_some_and(lately)
     }
 
     /// Messages held.
@@ -328,9 +385,9 @@ impl Pump {
 
     /// State and the sentence that explains it.
     pub(crate) fn state(&self) -> (State, String) {
-        if self.mode == Mode::Drain {
-            let state = if self.is_done() { State::Stopped } else { State::Draining };
-            return (state, String::new());
+        if matches!(self.mode, Mode::Drain | Mode::Stop(_)) {
+            let is_over = self.leases.len() == 0 && self.receiving == 0;
+            return (if is_over { State::Stopped } else { State::Draining }, String::new());
         }
         if self.mode == Mode::Pause {
             return (State::Paused, String::new());
@@ -379,6 +436,8 @@ impl Pump {
             rejections: self.rejections.clone(),
             pollers: self.receiving as u32,
             clock_skew_s: self.clock_skew_s,
+            rate: self.rate,
+            rate_limited: self.is_rate_limited(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Pump {
 
     /// The topics that are refused while others work, in a sentence; `None` when there are none.
     pub(super) fn paused_topics(&self) -> Option<String> {
-        let topics = self.plan.as_ref()?.topics();
+        let topics = &self.topics;
         let sentences: Vec<String> = self
             .routes
             .reasons()
@@ -198,6 +198,10 @@ impl Pump {
     /// The whole route is refused: with one topic that is the breaker's business, with several only the
     /// messages of this topic wait, so that the others go on.
     fn route_refused(&mut self, token: Token, code: &'static str, now: Tick) {
+        if self.is_retired(token) {
+            self.give_back(token, now);
+            return;
+        }
         if self.plan.as_ref().is_none_or(|plan| plan.topics().len() == 1) {
             self.breaker.failed(now, code, &mut self.random);
             self.parked.push_back(token);

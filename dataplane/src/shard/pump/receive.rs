@@ -11,7 +11,7 @@ use crate::message::{Batch, message_key};
 use crate::retry::Gate;
 use crate::shard::budget::Reservation;
 use crate::shard::pollers::Answer;
-use crate::sqs::lease::{Phase, Token};
+use crate::sqs::lease::Token;
 use crate::stats::Stage;
 
 /// Whether a poller may send a receive.
@@ -53,7 +53,13 @@ impl Pump {
         if self.mode == Mode::Drain {
             return Permit::Stop;
         }
+        if let Some(rates) = &mut self.rates {
+            rates.advance(now, self.calls);
+        }
         if self.receives_wanted(now) == 0 {
+            if self.receives_allowed() == 0 {
+                self.limited_at = Some(now);
+            }
             return Permit::Wait;
         }
         let messages = match self.breaker.gate(now) {
@@ -63,7 +69,10 @@ impl Pump {
             Gate::Probe if self.may_probe_by_receive() => 1,
             Gate::Probe | Gate::Shut => return Permit::Wait,
         };
-        let Some(reservation) = self.budget.reserve(messages as u64) else { return Permit::Wait };
+        let Some(mut reservation) = self.budget.reserve(messages as u64) else { return Permit::Wait };
+        if let Some(rates) = &mut self.rates {
+            rates.take(&mut reservation);
+        }
         // Without effect on a closed breaker.
         if messages == 1 {
             self.breaker.probe_sent();
@@ -90,7 +99,19 @@ impl Pump {
         // After a failure one poller tries alone.
         let is_failing = self.source.receiving.is_failing() || self.source.deleting.is_failing();
         let target = if is_failing { 1 } else { self.pollers.target() };
-        target.saturating_sub(self.receiving)
+        target.saturating_sub(self.receiving).min(self.receives_allowed())
+    }
+
+    /// Receives that the pipeline's limits allow now.
+    pub(super) fn receives_allowed(&self) -> usize {
+        self.rates.as_ref().map_or(usize::MAX, |rates| rates.receives(self.budget.bytes_expected()))
+    }
+
+    /// A receive has brought so much, or nothing.
+    fn settle_rates(&mut self, reservation: &Reservation, messages: u64, bytes: u64) {
+        if let Some(rates) = &mut self.rates {
+            rates.settle(reservation, messages, bytes);
+        }
     }
 
     /// Whether more messages wait for their delete than the deleters can have under way twice. What would be
@@ -158,6 +179,8 @@ impl Pump {
         }
         self.counters.received += count as u64;
         self.counters.received_bytes += body_bytes;
+        self.counters.receive_chunks += body_bytes.div_ceil(limits::BILLED_CHUNK_BYTES).max(1);
+        self.settle_rates(&reservation, count as u64, body_bytes);
         let batch = Arc::new(received.batch);
         let mut inserted = std::mem::take(&mut self.inserted);
         self.leases.insert(Arc::clone(&batch), now, &self.terms, &mut inserted);
@@ -178,6 +201,8 @@ impl Pump {
 
     fn received_nothing(&mut self, received: Received, reservation: Reservation, now: Tick) {
         self.counters.empty_receives += 1;
+        self.counters.receive_chunks += 1;
+        self.settle_rates(&reservation, 0, 0);
         self.budget.settle(reservation, 0, 0);
         self.keep_batch(received.batch);
         self.breaker.probe_void(now, &mut self.random);
@@ -209,6 +234,7 @@ impl Pump {
     /// A receive failed or its connection did.
     pub(crate) fn receive_failed(&mut self, code: &str, class: Class, reservation: Reservation, now: Tick) {
         self.receiving -= 1;
+        self.settle_rates(&reservation, 0, 0);
         self.budget.settle(reservation, 0, 0);
         self.breaker.probe_void(now, &mut self.random);
         self.source_failed("receive", code, class, now);
@@ -241,10 +267,5 @@ impl Pump {
     /// AWS's clock differs from ours by this much; requests are signed with the difference.
     pub(crate) fn set_clock_skew(&mut self, seconds: i64) {
         self.clock_skew_s = seconds;
-    }
-
-    /// Whether a message is waiting for its turn.
-    pub(super) fn is_held(&self, token: Token) -> bool {
-        self.leases.get(token).is_some_and(|(lease, _)| lease.phase == Phase::Held)
     }
 }

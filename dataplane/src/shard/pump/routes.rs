@@ -107,6 +107,11 @@ impl Routes {
         }
     }
 
+    /// Forgets the topics that the route has no more.
+    pub(super) fn retain(&mut self, is_served: impl Fn(u16) -> bool) {
+        self.paused.retain(|&topic, _| is_served(topic));
+    }
+
     /// The refused topics: index, code, and how many messages wait.
     pub(super) fn reasons(&self) -> impl Iterator<Item = (u16, &'static str, usize)> {
         self.paused.iter().map(|(&topic, paused)| (topic, paused.code, paused.waiting.len()))

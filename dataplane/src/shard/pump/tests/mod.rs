@@ -1,5 +1,6 @@
 //! Claims about the pump, driven event by event under a hand-moved clock.
 
+mod changes;
 mod troubles;
 
 use super::*;

@@ -1,0 +1,4 @@
+output "millrace" {
+  description = "Everything that the stack says about itself."
+  value       = module.millrace
+}

@@ -1,0 +1,10 @@
+# 6.x of the provider is untested: see terraform/README.md.
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 6.0"
+    }
+  }
+}
