@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod configs;
 mod cores;
+mod dashboard;
 mod demo;
 mod exit;
 mod fit;
