@@ -160,9 +160,20 @@ pub(crate) fn read(proc: &Path, state: Option<&Path>) -> System {
 
 /// The content of a file in the form that the crate knows.
 fn parse<T: FromRead>(file: &Path) -> Option<T> {
+    T::from_read(content(file)?.as_slice()).ok()
+}
+
+fn content(file: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(file).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    T::from_read(bytes.as_slice()).ok()
+    Some(bytes)
+}
+
+/// procfs' parser counts columns from the right and panics where a line has too few.
+fn limits(file: &Path) -> Option<Limits> {
+    let text = String::from_utf8(content(file)?).ok()?;
+    let is_table = text.lines().all(|line| line.split_whitespace().count() > 3);
+    is_table.then(|| Limits::from_read(text.as_bytes()).ok()).flatten()
 }
 
 fn seconds(ticks: u64) -> f64 {
@@ -206,12 +217,7 @@ fn threads(tasks: &Path) -> Vec<Thread> {
 }
 
 fn descriptors(me: &Path) -> Descriptors {
-    // procfs' parser counts columns from the right and panics where a line has too few.
-    let file = me.join("limits");
-    let is_table = fs::read_to_string(&file)
-        .is_ok_and(|text| text.lines().all(|line| line.split_whitespace().count() > 3));
-    let limits = if is_table { parse::<Limits>(&file) } else { None };
-    let max = limits.and_then(|limits| match limits.max_open_files.soft_limit {
+    let max = limits(&me.join("limits")).and_then(|limits| match limits.max_open_files.soft_limit {
         procfs::process::LimitValue::Value(value) => Some(value),
         procfs::process::LimitValue::Unlimited => None,
     });
