@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use dataplane::config::{Config, Pipeline};
 use dataplane::control::{ShardReport, ThreadCpu};
+use serde::{Deserialize, Serialize};
 
 use crate::process::{self, Usage};
 
 /// What the appliance as a whole is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Phase {
     /// Up, or coming up.
@@ -26,7 +27,7 @@ pub(crate) enum Phase {
 }
 
 /// What SQS says about the depth of a queue. Source: GetQueueAttributes; approximate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Depth {
     /// `ApproximateNumberOfMessages`.
     pub(crate) visible: u64,
@@ -36,8 +37,8 @@ pub(crate) struct Depth {
     pub(crate) delayed: u64,
 }
 
-/// One consistent look at the appliance.
-#[derive(Clone, Debug)]
+/// One consistent look at the appliance, or at all data planes that are attached; what a data plane sends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct View {
     /// What the appliance does.
     pub(crate) phase: Phase,
@@ -63,6 +64,33 @@ pub(crate) struct View {
     pub(crate) attribute_calls: BTreeMap<String, u64>,
     /// By pipeline: bytes that its budget allows on one shard.
     pub(crate) budgets: BTreeMap<String, u64>,
+    /// Of a control plane that attaches data planes: whose shards these are.
+    #[serde(skip)]
+    pub(crate) fleet: Option<Merged>,
+}
+
+/// What a view of several data planes knows about them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Merged {
+    /// By number of a shard in this view: the data plane and the number that the shard has there.
+    pub(crate) owners: BTreeMap<u16, (Arc<str>, u16)>,
+    /// Data planes that do not answer, and what is known about it.
+    pub(crate) absent: Vec<(String, String)>,
+    /// Whether one of those that answer works by another configuration than the control plane's.
+    pub(crate) is_mixed: bool,
+}
+
+impl View {
+    /// The data plane that a shard belongs to, and the number that it has there.
+    pub(crate) fn owner(&self, shard: u16) -> (&str, u16) {
+        let owner = self.fleet.as_ref().and_then(|fleet| fleet.owners.get(&shard));
+        owner.map_or((process::host(), shard), |(name, number)| (name, *number))
+    }
+
+    /// Whether a shard has published.
+    pub(crate) fn has_shard(&self, shard: u16) -> bool {
+        self.reports.iter().any(|report| report.shard == shard)
+    }
 }
 
 /// The board.
@@ -82,18 +110,10 @@ impl Board {
     /// An empty board for a data plane of so many shards.
     pub(crate) fn new(config: &Config, shards: usize) -> Board {
         let view = View {
-            phase: Phase::Running,
-            uptime: Duration::ZERO,
             pipelines: config.pipeline.iter().map(|pipeline| pipeline.name.clone()).collect(),
             shards,
-            reports: Vec::new(),
-            still: Vec::new(),
-            threads: Vec::new(),
-            process: Usage::default(),
-            troubles: BTreeMap::new(),
-            depths: BTreeMap::new(),
-            attribute_calls: BTreeMap::new(),
             budgets: budgets(config),
+            ..View::default()
         };
         Board {
             started: Instant::now(),
@@ -125,6 +145,11 @@ impl Board {
             view.threads = threads;
             view.process = process;
         });
+    }
+
+    /// Shows a view that was made elsewhere: of the data planes that are attached.
+    pub(crate) fn replace(&self, view: View) {
+        self.change(|shown, _| *shown = View { uptime: shown.uptime, ..view });
     }
 
     /// The appliance does something else now.

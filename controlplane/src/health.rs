@@ -31,6 +31,10 @@ impl Check {
 
 /// Is the process worth keeping?
 pub(crate) fn live(view: &View) -> Vec<Check> {
+    // A control plane is not restarted for what a data plane elsewhere does.
+    if view.fleet.is_some() {
+        return Vec::new();
+    }
     let checks = view.reports.iter().zip(&view.still).map(|(report, still)| {
         let trouble = (*still > STILL_MAX && view.phase != Phase::Ended)
             .then(|| format!("shard {} has not turned for {} s", report.shard, still.as_secs()));
@@ -52,6 +56,11 @@ pub(crate) fn ready(view: &View) -> Vec<Check> {
     };
     let mut checks = vec![Check::new("phase", phase)];
     checks.extend(live(view));
+    if let Some(fleet) = &view.fleet {
+        let absent =
+            |(name, why): &(String, String)| Check::new(format!("instance-{name}"), Some(why.clone()));
+        checks.extend(fleet.absent.iter().map(absent));
+    }
     checks.extend(
         view.pipelines.iter().map(|name| Check::new(format!("pipeline-{name}"), pipeline(view, name))),
     );
@@ -61,6 +70,9 @@ pub(crate) fn ready(view: &View) -> Vec<Check> {
 fn pipeline(view: &View, name: &str) -> Option<String> {
     if let Some(trouble) = view.troubles.get(name) {
         return Some(trouble.clone());
+    }
+    if view.fleet.is_some() && view.reports.is_empty() {
+        return Some("no data plane answers".to_owned());
     }
     if view.reports.len() < view.shards {
         return Some(format!("starting: {} of {} shards have published", view.reports.len(), view.shards));

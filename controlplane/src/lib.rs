@@ -4,6 +4,7 @@
 //! itself is the crate `dataplane`, which is started, told and read through its door and nothing else.
 //! Nothing here touches a message.
 
+mod apart;
 mod api;
 mod appliance;
 mod aws;
@@ -15,6 +16,7 @@ mod cores;
 mod demo;
 mod exit;
 mod fit;
+mod fleet;
 mod health;
 mod http;
 mod kafka_admin;

@@ -3,11 +3,12 @@
 //! Reads /proc and never fails: a figure that cannot be read is 0.
 
 use std::fs;
+use std::sync::LazyLock;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Figures of the whole process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// User and system time of all threads, seconds.
     pub(crate) cpu_seconds: f64,
@@ -19,6 +20,16 @@ pub(crate) struct Usage {
     pub(crate) open_fds: u64,
     /// Threads.
     pub(crate) threads: u64,
+}
+
+/// Name of the machine, as Kubernetes and systemd see it. Source: proc(5).
+pub(crate) fn host() -> &'static str {
+    static HOST: LazyLock<String> = LazyLock::new(|| {
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| "localhost".to_owned())
+    });
+    &HOST
 }
 
 /// Reads the figures now.

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use dataplane::config::Config;
 use dataplane::control::Command;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +20,7 @@ use crate::board::{Board, Phase};
 use crate::cli::Global;
 use crate::configs::Configs;
 use crate::exit::{self, Failure};
+use crate::fleet::Gate;
 use crate::http::Door;
 use crate::settings::Loaded;
 use crate::watch::Watch;
@@ -41,67 +44,95 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
         Failure::config(format!("the runtime cannot start: {error}"), "raise the limit of descriptors")
     })?;
     runtime.block_on(async {
-        let mut accesses = Vec::new();
-        for pipeline in &mut config.pipeline {
-            let access = Access::new(&pipeline.queue).await?;
-            // The shards sign for the same region, wherever it was found.
-            pipeline.queue.region = Some(access.region.clone());
-            accesses.push((pipeline.name.clone(), access));
-        }
+        let accesses = accesses(&mut config).await?;
         let config = Arc::new(config);
         // Rules and receivers that cannot work are told before anything is received.
         let watched = Watch::new(Arc::clone(&config), store.clone()).await?;
+        let gate = config.door.as_ref().map(Gate::bind).transpose()?;
         let appliance = Appliance::start(&config, &placement)?;
         let (address, url) = (door.address(), door.url());
         tracing::info!(
             event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, shards = placement.cores.len(),
             cores = ?placement.cores, kernel = placement.kernel, pipelines = config.pipeline.len(), listen = %address,
-            "millrace is up; {url} shows its figures"
+            door = gate.as_ref().map(Gate::address), "millrace is up; {url} shows its figures"
         );
         appliance::write_port(port_file, address.port())?;
-        tokio::spawn(supervisor::tell(Arc::clone(appliance.board())));
         let (commands, receiver) = Appliance::channel();
-        for (pipeline, access) in accesses {
-            let asked = appliance.asked(&pipeline);
-            let keeper = Keeper { pipeline, access, board: Arc::clone(appliance.board()), commands: commands.clone(), asked };
-            tokio::spawn(keeper.run());
-        }
+        supply(accesses, &appliance, &commands);
         let board = Arc::clone(appliance.board());
         let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
-        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts, watched);
+        if let Some(gate) = gate {
+            tokio::spawn(gate.serve(configs.clone(), Arc::clone(&board), commands.clone()));
+        }
+        let ctx = Ctx::new(configs, Arc::clone(&board), commands.clone(), store, accounts, watched, None);
         serve::begin(&ctx, &url, global.log_format()).await;
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(door.serve(ctx.clone(), stopped));
-        let aborted = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        tokio::spawn(obey_signals(signals()?, commands, ctx, Arc::clone(&aborted)));
+        let aborted = Arc::new(AtomicBool::new(false));
+        let reload = move || drop(tokio::spawn(serve::reload(ctx.clone())));
+        tokio::spawn(obey_signals(signals()?, commands, board, reload, Arc::clone(&aborted)));
         appliance.tend(receiver).await;
         let _last_answers = stop.send(true);
         let _closed = serving.await;
-        let totals = snapshot::take(&appliance.board().view()).totals;
-        tracing::info!(
-            event = "ended",
-            received = totals.received,
-            delivered = totals.delivered,
-            rejected = totals.rejected,
-            filtered = totals.filtered,
-            released = totals.released,
-            lease_lost = totals.lease_lost,
-            "the data plane has ended"
-        );
-        let code = appliance::exit_code(&appliance.end());
-        let second = aborted.load(std::sync::atomic::Ordering::Relaxed);
-        Ok(if second { exit::INTERRUPTED } else { code })
+        Ok(finish(appliance, &aborted))
     })
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    user: Signal,
+/// How AWS is reached for each pipeline.
+///
+/// # Errors
+/// A region or a profile that cannot be found. Exit code 78.
+pub(crate) async fn accesses(config: &mut Config) -> Result<Vec<(String, Access)>, Failure> {
+    let mut accesses = Vec::new();
+    for pipeline in &mut config.pipeline {
+        let access = Access::new(&pipeline.queue).await?;
+        // The shards sign for the same region, wherever it was found.
+        pipeline.queue.region = Some(access.region.clone());
+        accesses.push((pipeline.name.clone(), access));
+    }
+    Ok(accesses)
 }
 
-fn signals() -> Result<Signals, Failure> {
+/// Keeps every pipeline in credentials and queue facts, and systemd in the picture.
+pub(crate) fn supply(accesses: Vec<(String, Access)>, appliance: &Appliance, commands: &Commands) {
+    tokio::spawn(supervisor::tell(Arc::clone(appliance.board())));
+    for (pipeline, access) in accesses {
+        let asked = appliance.asked(&pipeline);
+        let board = Arc::clone(appliance.board());
+        tokio::spawn(Keeper { pipeline, access, board, commands: commands.clone(), asked }.run());
+    }
+}
+
+/// Tells the totals, waits for the shards' threads, and gives the exit code.
+pub(crate) fn finish(appliance: Appliance, aborted: &AtomicBool) -> u8 {
+    let totals = snapshot::take(&appliance.board().view()).totals;
+    tracing::info!(
+        event = "ended",
+        received = totals.received,
+        delivered = totals.delivered,
+        rejected = totals.rejected,
+        filtered = totals.filtered,
+        released = totals.released,
+        lease_lost = totals.lease_lost,
+        "the data plane has ended"
+    );
+    let code = appliance::exit_code(&appliance.end());
+    if aborted.load(Ordering::Relaxed) { exit::INTERRUPTED } else { code }
+}
+
+/// The signals that are obeyed.
+pub(crate) struct Signals {
+    pub(crate) terminate: Signal,
+    pub(crate) interrupt: Signal,
+    pub(crate) hang_up: Signal,
+    pub(crate) user: Signal,
+}
+
+/// Catches the signals.
+///
+/// # Errors
+/// The kernel refuses: a bug.
+pub(crate) fn signals() -> Result<Signals, Failure> {
     let listen =
         |kind| signal(kind).map_err(|error| Failure::bug(format!("a signal cannot be caught: {error}")));
     Ok(Signals {
@@ -113,11 +144,12 @@ fn signals() -> Result<Signals, Failure> {
 }
 
 /// TERM and INT: drain, then leave. HUP: read the configuration again. USR1: a snapshot into the log.
-async fn obey_signals(
+pub(crate) async fn obey_signals(
     mut signals: Signals,
     commands: Commands,
-    ctx: Ctx,
-    aborted: Arc<std::sync::atomic::AtomicBool>,
+    board: Arc<Board>,
+    reload: impl Fn(),
+    aborted: Arc<AtomicBool>,
 ) {
     let mut asked = false;
     loop {
@@ -126,17 +158,17 @@ async fn obey_signals(
             _ = signals.interrupt.recv() => {}
             _ = signals.hang_up.recv() => {
                 // Beside the signals: it waits for the shards.
-                tokio::spawn(serve::reload(ctx.clone()));
+                reload();
                 continue;
             }
             _ = signals.user.recv() => {
-                log_snapshot(ctx.board());
+                log_snapshot(&board);
                 continue;
             }
         }
-        ctx.board().enter(Phase::Draining);
+        board.enter(Phase::Draining);
         let command = if asked {
-            aborted.store(true, std::sync::atomic::Ordering::Relaxed);
+            aborted.store(true, Ordering::Relaxed);
             tracing::warn!(event = "abort", "second signal: what is held goes back to the queue now");
             Command::Abort
         } else {
@@ -149,7 +181,8 @@ async fn obey_signals(
     }
 }
 
-fn log_snapshot(board: &Board) {
+/// Writes the figures of this moment into the log.
+pub(crate) fn log_snapshot(board: &Board) {
     match serde_json::to_string(&snapshot::take(&board.view())) {
         Ok(figures) => tracing::info!(event = "snapshot", snapshot = figures, "figures of this moment"),
         Err(error) => tracing::warn!(event = "snapshot", %error, "the figures could not be written"),

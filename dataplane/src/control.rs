@@ -13,9 +13,13 @@ use crate::config::{Config, Rate};
 use crate::stats::{Codes, Counters, Latency};
 
 /// Something that the data plane is told to do. Every shard gets every command.
-#[derive(Clone, Debug)]
+///
+/// A data plane in a process of its own fetches credentials and queue facts itself: secrets cross no socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Fresh AWS credentials of one pipeline. Old ones are used until these arrive.
+    #[serde(skip)]
     Credentials {
         /// Name of the pipeline.
         pipeline: String,
@@ -23,6 +27,7 @@ pub enum Command {
         credentials: Credentials,
     },
     /// What SQS says about a pipeline's queue; receiving starts with the first of these.
+    #[serde(skip)]
     QueueFacts {
         /// Name of the pipeline.
         pipeline: String,
@@ -128,7 +133,7 @@ pub enum State {
 }
 
 /// One pipeline on one shard, as published once a second.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PumpReport {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -181,7 +186,7 @@ pub struct TypeReport {
 }
 
 /// One shard, as published once a second.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ShardReport {
     /// Number of the shard, from 0.
     pub shard: u16,

@@ -29,6 +29,7 @@ use dataplane::config::Config;
 use crate::appliance::Commands;
 use crate::board::Board;
 use crate::configs::Configs;
+use crate::fleet::Fleet;
 use crate::kafka_admin::Visits;
 use crate::queues::Queues;
 use crate::store::Store;
@@ -67,6 +68,7 @@ struct Parts {
     rates: Rates,
     live: Arc<Hub>,
     watch: Watch,
+    fleet: Option<Fleet>,
 }
 
 impl Ctx {
@@ -78,6 +80,7 @@ impl Ctx {
         store: Store,
         accounts: Accounts,
         watch: Watch,
+        fleet: Option<Fleet>,
     ) -> Ctx {
         let config = configs.current().config;
         let per_minute = config.api.requests_per_minute;
@@ -96,6 +99,7 @@ impl Ctx {
             samples: Visits::new(SAMPLES_MAX),
             queues: Queues::default(),
             watch,
+            fleet,
         }))
     }
 
@@ -127,6 +131,11 @@ impl Ctx {
     /// What the data plane last published.
     pub(crate) fn board(&self) -> &Arc<Board> {
         &self.0.board
+    }
+
+    /// The data planes that are attached; `None` when the data plane runs in this process.
+    pub(crate) fn fleet(&self) -> Option<&Fleet> {
+        self.0.fleet.as_ref()
     }
 
     /// Where commands for the data plane are put.
@@ -225,7 +234,7 @@ pub(crate) mod fixture {
             let configs = Configs::new(config.clone(), None, Arc::clone(&board), commands.clone());
             let accounts = Accounts::new(&config.api, store.clone()).expect("the defaults work");
             let watch = Watch::detached(Arc::new(config), store.clone());
-            Ctx::new(configs, board, commands, store, accounts, watch)
+            Ctx::new(configs, board, commands, store, accounts, watch, None)
         }
     }
 }

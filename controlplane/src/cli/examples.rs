@@ -38,6 +38,17 @@ Examples:
 SIGTERM or Ctrl-C drains: not ready, stop receiving, finish, hand the rest back, exit 0 (75 at the deadline).
 A second one leaves at once (130). SIGUSR1 writes a snapshot to the log.";
 
+pub(super) const PLANES: &str = "\
+Examples:
+  millrace dataplane --config millrace.toml --set door.listen=unix:/run/millrace/door.sock
+      the shards alone; they go on whatever becomes of a control plane
+  millrace controlplane --config millrace.toml --set 'attach=[{address=\"unix:/run/millrace/door.sock\"}]'
+      API, accounts, history and alerts for it, on api.listen
+  millrace controlplane --config fleet.toml --listen 127.0.0.1:0 --port-file port
+      for all data planes of [[attach]] in fleet.toml, on a free port, which is written to `port`
+
+SIGTERM drains a data plane as it does `run`; a control plane only leaves. Both read one file: each its own tables.";
+
 pub(super) const CHECK: &str = "\
 Examples:
   millrace check --config millrace.toml

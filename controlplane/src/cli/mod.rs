@@ -84,6 +84,12 @@ enum Verb {
     /// Run the appliance until a signal ends it
     #[command(after_long_help = examples::RUN)]
     Run(RunArgs),
+    /// Run the data plane alone; a control plane in another process attaches at its [door]
+    #[command(after_long_help = examples::PLANES)]
+    Dataplane(DataplaneArgs),
+    /// Run the control plane alone: attach the data planes of [[attach]], show and steer them
+    #[command(after_long_help = examples::PLANES)]
+    Controlplane(ControlplaneArgs),
     /// Check configuration and platform and, with --connect, rights and limits of the other sides
     #[command(after_long_help = examples::CHECK)]
     Check(CheckArgs),
@@ -182,6 +188,25 @@ pub(crate) struct RunArgs {
     serve: Serve,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DataplaneArgs {
+    #[command(flatten)]
+    direct: Direct,
+    /// Number of shards, instead of shards.count
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ControlplaneArgs {
+    /// Address of the HTTP listener, instead of api.listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Write the port of the HTTP listener to this file once it listens
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+}
+
 /// Where the appliance runs and listens; flags for what is changed most.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Serve {
@@ -278,6 +303,15 @@ impl Cli {
             Verb::Run(args) => {
                 let loaded = sources(&global, None, &args.direct, &args.serve, true)?.load()?;
                 crate::run::run(loaded, args.serve.port_file.as_deref(), &global)
+            }
+            Verb::Dataplane(args) => {
+                let serve = Serve { shards: args.shards, ..Serve::default() };
+                crate::apart::dataplane(sources(&global, None, &args.direct, &serve, true)?.load()?, &global)
+            }
+            Verb::Controlplane(args) => {
+                let serve = Serve { listen: args.listen, ..Serve::default() };
+                let loaded = sources(&global, None, &Direct::default(), &serve, true)?.load()?;
+                crate::apart::controlplane(loaded, args.port_file.as_deref(), &global)
             }
             Verb::Check(args) => {
                 let sources = sources(&global, args.file, &args.direct, &Serve::default(), false)?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataplane::config::{Change, Config, Problem};
-use dataplane::control::Command;
+use dataplane::control::{Command, ShardReport};
 use ring::digest::{SHA256, digest};
 use tokio::time::{Instant, sleep};
 
@@ -111,13 +111,15 @@ impl Configs {
         }
         let changes = self.review(&new)?;
         let shards = self.0.board.view().shards;
-        if changes.is_empty() {
+        let is_shared = self.0.board.view().fleet.as_ref().is_none_or(|fleet| !fleet.is_mixed);
+        if changes.is_empty() && is_shared {
             return Ok(Applied { epoch: before.epoch, changes, taken_by: shards, shards });
         }
         if self.0.board.view().phase != Phase::Running {
             return Err(Refusal::Ending);
         }
-        *sent += 1;
+        // A data plane in another process may have seen higher ones, from a control plane before this.
+        *sent = (*sent).max(self.highest_seen()) + 1;
         let epoch = *sent;
         let config = Arc::new(new);
         self.send(epoch, &config).await?;
@@ -159,6 +161,37 @@ impl Configs {
                 false
             }
         }
+    }
+
+    /// Takes what a control plane in another process orders: everything that pipelines and the drain have; what belongs
+    /// to this process alone stays. Returns the configuration for the shards.
+    ///
+    /// # Errors
+    /// Why it is not taken, in one sentence.
+    pub(crate) fn follow(&self, epoch: u64, ordered: &Config) -> Result<Arc<Config>, String> {
+        let before = self.current();
+        if epoch <= before.epoch {
+            return Err(format!("number {epoch} is not higher than {}, which is in force", before.epoch));
+        }
+        let (pipeline, drain) = (ordered.pipeline.clone(), ordered.drain.clone());
+        let new = Config { pipeline, drain, ..(*before.config).clone() };
+        self.review(&new).map_err(|refusal| match refusal {
+            Refusal::Problems(problems) => problems[0].to_string(),
+            Refusal::NeedsRestart(changes) => format!("{}: a change needs a restart", fields(&changes)),
+            other => format!("{other:?}"),
+        })?;
+        let config = Arc::new(new);
+        self.put(Version { epoch, tag: tag(&config), config: Arc::clone(&config) });
+        Ok(config)
+    }
+
+    /// The highest number that this process or any shard knows of.
+    fn highest_seen(&self) -> u64 {
+        let view = self.0.board.view();
+        let of = |report: &ShardReport| {
+            report.epoch.max(report.refused.as_ref().map_or(0, |refused| refused.epoch))
+        };
+        view.reports.iter().map(of).max().unwrap_or(0).max(self.current().epoch)
     }
 
     async fn send(&self, epoch: u64, config: &Arc<Config>) -> Result<(), Refusal> {
@@ -260,7 +293,7 @@ fn log(outcome: &Result<Applied, Refusal>, origin: &str) {
 #[cfg(test)]
 mod tests {
     use dataplane::config::Time;
-    use dataplane::control::{Refused, ShardReport, State};
+    use dataplane::control::{Refused, State};
     use tokio::sync::mpsc;
 
     use super::*;

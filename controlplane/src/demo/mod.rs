@@ -177,7 +177,7 @@ impl Stage<'_> {
         let board = Arc::clone(self.appliance.board());
         let watched = Watch::new(Arc::clone(&self.config), store.clone()).await?;
         let configs = Configs::new((*self.config).clone(), None, Arc::clone(&board), commands.clone());
-        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts, watched);
+        let ctx = Ctx::new(configs, board, commands.clone(), store, accounts, watched, None);
         serve::begin(&ctx, &door.url(), self.log_format).await;
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(door.serve(ctx, stopped));

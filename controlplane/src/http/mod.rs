@@ -5,6 +5,7 @@
 //! in [`crate::api`].
 
 mod page;
+pub(crate) mod pem;
 mod places;
 mod routes;
 #[cfg(test)]

@@ -2,15 +2,14 @@
 //!
 //! TLS 1.2 and 1.3 with rustls' suites: forward secret and AEAD all of them. The files are read at start.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::config::Tls;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
+use super::pem::{certificates, key, refused};
 use crate::exit::Failure;
 
 /// Makes the acceptor.
@@ -19,7 +18,7 @@ use crate::exit::Failure;
 /// A file cannot be read or holds something else; key and certificate do not belong together. Exit code 78.
 pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Failure> {
     let chain = certificates("api.tls.cert_file", &tls.cert_file)?;
-    let key = key(&tls.key_file)?;
+    let key = key("api.tls.key_file", &tls.key_file)?;
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&ring))
         .with_safe_default_protocol_versions()
@@ -44,30 +43,4 @@ pub(super) fn acceptor(tls: &Tls) -> Result<TlsAcceptor, Failure> {
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn certificates(field: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let pem = std::fs::read(file).map_err(|error| refused(field, file, &error.to_string()))?;
-    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut pem.as_slice()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(refused(field, file, "holds no certificate in PEM")),
-        Err(error) => Err(refused(field, file, &error.to_string())),
-    }
-}
-
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Failure> {
-    let field = "api.tls.key_file";
-    let pem = zeroize::Zeroizing::new(
-        std::fs::read(file).map_err(|error| refused(field, file, &error.to_string()))?,
-    );
-    match rustls_pemfile::private_key(&mut pem.as_slice()) {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) => Err(refused(field, file, "holds no private key in PEM")),
-        Err(error) => Err(refused(field, file, &error.to_string())),
-    }
-}
-
-fn refused(field: &str, file: &Path, text: &str) -> Failure {
-    Failure::config(format!("{field}: {}: {text}", file.display()), "name a readable PEM file")
 }

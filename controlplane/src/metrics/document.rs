@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
 use dataplane::control::{State, ThreadCpu};
 use dataplane::stats::Codes;
 
 use super::{text, watched};
-use crate::board::Board;
-use crate::board::Depth;
 use crate::board::fixture::{config, counters, report};
+use crate::board::{Board, Depth, Merged, View};
 
 /// Labels that the format itself adds.
 const OF_THE_FORMAT: [&str; 1] = ["le"];
@@ -31,7 +31,9 @@ fn full() -> String {
     one.pumps[0].rejections = codes;
     board.publish(vec![one], vec![ThreadCpu { name: "shard-0".into(), cpu_ns: 1 }]);
     board.depth("orders", Depth::default());
-    text(board.view(), watched::fixture()).unwrap()
+    let absent = vec![("millrace-1".to_owned(), "it has closed the connection".to_owned())];
+    let fleet = Some(Merged { absent, ..Merged::default() });
+    text(Arc::new(View { fleet, ..View::clone(&board.view()) }), watched::fixture()).unwrap()
 }
 
 fn families(text: &str) -> BTreeMap<String, Family> {
@@ -92,6 +94,7 @@ fn names_units_and_labels_follow_the_rules() {
     let known = [
         "code",
         "commit",
+        "data_plane",
         "interface",
         "kind",
         "op",

@@ -2,6 +2,7 @@
 //!
 //! Pure. One call for each family; the order is the order of the page.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use dataplane::control::{PumpReport, State};
@@ -192,7 +193,7 @@ fn shards(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let epochs = view.reports.iter().map(|report| (shard(report.shard), report.epoch as f64));
     sheet.gauges("config_epoch", "Number of the configuration that the shard works by.", epochs)?;
     // librdkafka gives the threads of different producers the same names.
-    let mut cpu = std::collections::BTreeMap::<&str, u64>::new();
+    let mut cpu = BTreeMap::<&str, u64>::new();
     for thread in &view.threads {
         *cpu.entry(&thread.name).or_default() += thread.cpu_ns;
     }
@@ -211,6 +212,16 @@ fn appliance(view: &View, sheet: &mut Sheet<'_, '_>) -> fmt::Result {
     let ready = health::ready(view).iter().all(|check| check.trouble.is_none());
     sheet.gauge("ready", "1 while the appliance is ready.", f64::from(u8::from(ready)))?;
     sheet.gauge("shards", "Shards that were started.", view.shards as f64)?;
+    if let Some(fleet) = &view.fleet {
+        let mut answers: BTreeMap<&str, f64> = fleet.absent.iter().map(|(name, _)| (&**name, 0.0)).collect();
+        answers.extend(fleet.owners.values().map(|(name, _)| (&**name, 1.0)));
+        let answers = answers.into_iter().map(|(name, value)| (vec![("data_plane", name.to_owned())], value));
+        sheet.gauges(
+            "data_plane_answers",
+            "1 while an attached data plane publishes; of a control plane alone.",
+            answers,
+        )?;
+    }
     sheet.gauge("uptime_seconds", "Time since the data plane was started.", view.uptime.as_secs_f64())?;
     let dropped = crate::logs::dropped() as f64;
     sheet.counter("log_lines_dropped", "Log lines dropped because nobody read them.", dropped)?;

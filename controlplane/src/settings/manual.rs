@@ -92,6 +92,19 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("alerts.sns.endpoint", "\"https://vpce-0a1b.sns.eu-west-1.vpce.amazonaws.com\""),
     ("cost.requests_per_minute_max", "60000"),
     ("export.emf.file", "\"/var/log/millrace/metrics.json\""),
+    ("export.otlp.url", "\"https://collector.example.com:4318/v1/metrics\""),
+    ("export.otlp.authorization", "{ env = \"OTLP_AUTHORIZATION\" }"),
+    ("door.listen", "\"unix:/run/millrace/door.sock\""),
+    ("door.name", "\"millrace-0\""),
+    ("door.tls.cert_file", "\"/etc/millrace/plane.pem\""),
+    ("door.tls.key_file", "\"/etc/millrace/plane.key\""),
+    ("door.tls.ca_file", "\"/etc/millrace/ca.pem\""),
+    ("door.tls.peer_names", "[\"control.millrace.internal\"]"),
+    ("attach.address", "\"unix:/run/millrace/door.sock\""),
+    ("attach.tls.cert_file", "\"/etc/millrace/control.pem\""),
+    ("attach.tls.key_file", "\"/etc/millrace/control.key\""),
+    ("attach.tls.ca_file", "\"/etc/millrace/ca.pem\""),
+    ("attach.tls.peer_names", "[\"plane.millrace.internal\"]"),
 ];
 
 /// The JSON Schema of the configuration.

@@ -12,6 +12,7 @@ pub(crate) mod growth;
 pub(crate) mod history;
 pub(crate) mod latency;
 pub(crate) mod notify;
+mod otlp;
 pub(crate) mod rows;
 pub(crate) mod sampler;
 pub(crate) mod system;
@@ -167,6 +168,10 @@ impl Watch {
         for sns in &config.alerts.sns {
             notifiers.add(&sns.name, sns.pages_only, Way::Topic(Topic::new(sns).await));
         }
+        if let Some(otlp) = &config.export.otlp {
+            otlp::Exporter::new(otlp)
+                .map_err(|text| Failure::config(text, "see the comment of that field"))?;
+        }
         let mut state = State::default();
         state.book.set_rules(Origin::Default, defaults);
         state.book.set_rules(Origin::File, file);
@@ -234,6 +239,11 @@ impl Watch {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut exporting = emf::Exporter::new(self.0.config.export.emf.clone());
+        // It worked at the start, so it works now unless a secret has gone meanwhile.
+        let pushing = self.0.config.export.otlp.as_ref().and_then(|otlp| otlp::Exporter::new(otlp).ok());
+        if let Some(exporter) = pushing {
+            tokio::spawn(exporter.run(self.clone(), Arc::clone(&board)));
+        }
         loop {
             look.tick().await;
             let restored = self.0.store.restored();

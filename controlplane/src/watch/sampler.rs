@@ -128,6 +128,8 @@ impl Sampler {
         let steps: BTreeMap<u16, Result<Step, Gap>> =
             view.reports.iter().map(|report| (report.shard, self.step(report, missed))).collect();
         let cpu = self.cpu_cores(view, since_ms);
+        // What a shard that is gone did last belongs to no second, and sums without it would look like a fall.
+        let has_left = self.shards.keys().any(|shard| !view.has_shard(*shard));
         let mut frame = Frame { at_ms: now.wall_ms, cells: BTreeMap::new() };
         for report in &view.reports {
             let cell = match &steps[&report.shard] {
@@ -137,7 +139,8 @@ impl Sampler {
             frame.cells.insert(Subject::Shard(report.shard), cell);
         }
         for name in &view.pipelines {
-            frame.cells.insert(Subject::Pipeline(name.clone()), pipeline_cell(view, name, &steps));
+            let cell = if has_left { Cell::Gap(Gap::Reset) } else { pipeline_cell(view, name, &steps) };
+            frame.cells.insert(Subject::Pipeline(name.clone()), cell);
         }
         frame.cells.insert(Subject::Appliance, appliance_cell(view, &frame, &cpu));
         self.remember(view, now);
@@ -397,6 +400,22 @@ mod tests {
         // Another process behind the same number: its clock is younger.
         let frame = sampler.take(&view([(SECOND_NS, 900), (4 * SECOND_NS, 800)]), at(4_000)).unwrap();
         assert_eq!(frame.cells[&Subject::Shard(0)], Cell::Gap(Gap::Reset));
+    }
+
+    #[test]
+    fn a_shard_that_leaves_is_a_gap_of_one_frame() {
+        let mut sampler = Sampler::default();
+        sampler.take(&view([(SECOND_NS, 0), (SECOND_NS, 500)]), at(1_000)).unwrap();
+        let without = |at_ns, count| {
+            let mut view = view([(at_ns, count), (0, 0)]);
+            (view.shards, view.reports, view.still) = (1, vec![view.reports[0].clone()], vec![view.still[0]]);
+            view
+        };
+        let frame = sampler.take(&without(2 * SECOND_NS, 900), at(2_000)).unwrap();
+        assert_eq!(frame.cells[&orders()], Cell::Gap(Gap::Reset));
+        assert_eq!(frame.cells[&Subject::Appliance], Cell::Gap(Gap::Reset));
+        let frame = sampler.take(&without(3 * SECOND_NS, 950), at(3_000)).unwrap();
+        assert_eq!(received(&frame, &orders()), 50.0);
     }
 
     #[test]

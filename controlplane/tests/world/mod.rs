@@ -81,18 +81,33 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `run` with this config and waits for its port.
     pub(crate) fn start(config: &Path, env: &[(&str, &str)]) -> Running {
+        Running::start_as("run", config, env)
+    }
+
+    /// Starts `dataplane` with this config; it has no port.
+    pub(crate) fn start_data_plane(config: &Path) -> Running {
+        Running::spawn(&["dataplane", "--config", config.to_str().unwrap()], &[])
+    }
+
+    /// Starts `run` or `controlplane` with this config and waits for its port.
+    pub(crate) fn start_as(verb: &str, config: &Path, env: &[(&str, &str)]) -> Running {
         let port_file = config.with_extension("port");
-        let args = ["run", "--config", config.to_str().unwrap(), "--port-file", port_file.to_str().unwrap()];
-        let mut command = millrace(&args);
+        let _none_yet = std::fs::remove_file(&port_file);
+        let args = [verb, "--config", config.to_str().unwrap(), "--port-file", port_file.to_str().unwrap()];
+        let mut running = Running::spawn(&args, env);
+        running.port =
+            wait("the port file", || std::fs::read_to_string(&port_file).ok()?.trim().parse().ok());
+        running
+    }
+
+    fn spawn(args: &[&str], env: &[(&str, &str)]) -> Running {
+        let mut command = millrace(args);
         command
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", CANARY)
             .envs(env.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut running = Running { child, port: 0, seen: String::new() };
-        running.port =
-            wait("the port file", || std::fs::read_to_string(&port_file).ok()?.trim().parse().ok());
-        running
+        Running { child, port: 0, seen: String::new() }
     }
 
     /// The token that the first start shows.

@@ -6,6 +6,7 @@
 
 mod api;
 mod api_problems;
+mod attach;
 mod change;
 mod kafka;
 mod pipeline;
@@ -16,6 +17,7 @@ mod units;
 mod watch;
 
 pub use api::{Api, Backup, Issuer, Session, Tls};
+pub use attach::{Address, Attach, Door, MutualTls};
 pub use change::{Change, LIVE, is_hidden, is_live};
 pub use kafka::{Compression, Kafka, Mechanism, Protocol, Security};
 pub use pipeline::{
@@ -25,7 +27,7 @@ pub use problems::Problem;
 pub use queue::{Aws, Queue};
 pub use secret::{SecretError, SecretRef};
 pub use units::{Bytes, Time};
-pub use watch::{Alerts, Cost, Emf, Export, Sns, Webhook};
+pub use watch::{Alerts, Cost, Emf, Export, Otlp, Sns, Webhook};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,11 @@ pub struct Config {
     pub cost: Cost,
     /// Export of figures.
     pub export: Export,
+    /// Where control planes in other processes attach to this data plane. Read at start; a change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub door: Option<Door>,
+    /// Data planes that `millrace controlplane` attaches, at most 64. Read at start; a change needs a restart.
+    pub attach: Vec<Attach>,
 }
 
 /// Cores and threads of the data plane. Read at start; a change needs a restart.

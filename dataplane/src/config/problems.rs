@@ -66,6 +66,7 @@ impl Config {
         shards(&mut found, &self.shards);
         found.range("drain.deadline", self.drain.deadline, Time::from_secs(1), Time::from_secs(43_200));
         super::api_problems::api(&mut found, &self.api);
+        super::attach::problems(&mut found, self.door.as_ref(), &self.attach);
         if self.pipeline.is_empty() {
             found.add("pipeline", "there is none; add at least one [[pipeline]]".to_owned());
         }

@@ -111,9 +111,9 @@ fn hold_max() -> Time {
 }
 
 fn pollers_max() -> u16 {
-    192
+    320
 }
 
 fn deleters_max() -> u16 {
-    192
+    320
 }

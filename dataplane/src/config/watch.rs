@@ -99,6 +99,30 @@ pub struct Export {
     /// CloudWatch's embedded metric format: one JSON line for each pipeline and interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emf: Option<Emf>,
+    /// OpenTelemetry over HTTP: everything that `/metrics` has, pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<Otlp>,
+}
+
+/// OpenTelemetry's OTLP over HTTP with JSON bodies, for a collector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    /// Where a collector takes metrics, for example `https://collector.example.com:4318/v1/metrics`.
+    pub url: String,
+    /// Time between two pushes, 5 s to 10 min.
+    #[serde(default = "otlp_every")]
+    pub every: Time,
+    /// Value of the header `authorization`, if the collector asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<SecretRef>,
+    /// Allow plain http to another machine; to this one it always is.
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+fn otlp_every() -> Time {
+    Time::from_secs(30)
 }
 
 /// CloudWatch's embedded metric format.
@@ -157,6 +181,9 @@ pub(super) fn problems(found: &mut Found, alerts: &Alerts, cost: &Cost, export: 
             found.add(field, format!("{price} is outside 0 to 1000"));
         }
     }
+    if let Some(otlp) = &export.otlp {
+        found.range("export.otlp.every", otlp.every, Time::from_secs(5), Time::from_secs(600));
+    }
     if let Some(emf) = &export.emf {
         found.range("export.emf.every", emf.every, Time::from_secs(10), Time::from_secs(600));
         if !(1..=255).contains(&emf.namespace.len()) {
@@ -199,7 +226,7 @@ mod tests {
         let dear = Cost { fifo_usd_per_million: f64::NAN, ..Cost::default() };
         assert_eq!(fields(&Alerts::default(), &dear, &export), ["cost.fifo_usd_per_million"]);
         let emf = Emf { every: Time::from_secs(1), namespace: String::new(), ..Emf::default() };
-        let export = Export { emf: Some(emf) };
+        let export = Export { emf: Some(emf), otlp: None };
         assert_eq!(fields(&Alerts::default(), &cost, &export), ["export.emf.every", "export.emf.namespace"]);
     }
 }

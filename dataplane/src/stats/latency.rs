@@ -99,6 +99,12 @@ impl Latency {
         &self.stages[stage as usize]
     }
 
+    /// Adds one histogram to a stage; it has the same bounds, so nothing is lost.
+    pub(super) fn add_to(&mut self, stage: Stage, histogram: &Histogram<u64>) {
+        #[allow(clippy::expect_used, reason = "the caller has compared the bounds")]
+        self.stages[stage as usize].add(histogram).expect("same bounds");
+    }
+
     /// Adds another set; both have the same bounds, so nothing is lost.
     pub fn add(&mut self, other: &Latency) {
         for (mine, theirs) in self.stages.iter_mut().zip(&other.stages) {

@@ -3,6 +3,7 @@
 //! Level 1, pure. A shard is the only writer of its own numbers; it publishes a copy once a second.
 
 mod counters;
+mod crossing;
 mod latency;
 
 pub use counters::{Codes, Counters};

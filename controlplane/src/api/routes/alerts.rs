@@ -23,7 +23,7 @@ const NOTE_CHARS_MAX: usize = 500;
 
 /// Alerts.
 #[derive(Serialize, ToSchema)]
-struct Alerts {
+pub(super) struct Alerts {
     /// Worst first: firing, pending, and what was resolved within the last hour.
     items: Vec<Alert>,
     /// Alerts for which there was no room; anything but 0 means far too many rules and pipelines.
@@ -34,9 +34,14 @@ struct Alerts {
 #[utoipa::path(get, path = "/api/v1/alerts", operation_id = "alerts_list", tag = "alerts",
     responses((status = 200, description = "Alerts, worst first.", body = Alerts)))]
 async fn list(State(ctx): State<Ctx>) -> Result<Json<Alerts>, Problem> {
+    Ok(Json(now(&ctx)))
+}
+
+/// Alerts of this moment.
+pub(super) fn now(ctx: &Ctx) -> Alerts {
     let now_ms = ctx.watch().now().wall_ms;
     let (items, left_out) = ctx.watch().with(|state| (state.book.active(now_ms), state.book.left_out()));
-    Ok(Json(Alerts { items, left_out }))
+    Alerts { items, left_out }
 }
 
 /// Something that happened to an alert, with its number.

@@ -178,10 +178,7 @@ fn subject(ctx: &Ctx, wanted: &Wanted) -> Result<Subject, Problem> {
         (Some(_), Some(_)) => Err(Problem::new(Code::InvalidParameter, "shard: not together with pipeline")),
         (Some(name), None) if view.pipelines.contains(name) => Ok(Subject::Pipeline(name.clone())),
         (Some(_), None) => Err(Problem::new(Code::NotFound, "pipeline: there is none of this name")),
-        (None, Some(shard)) if usize::from(shard) < view.shards => Ok(Subject::Shard(shard)),
-        (None, Some(_)) => {
-            Err(Problem::new(Code::NotFound, format!("shard: there are {}, from 0", view.shards)))
-        }
+        (None, Some(shard)) => super::shards::known(&view, shard).map(|()| Subject::Shard(shard)),
         (None, None) => Ok(Subject::Appliance),
     }
 }

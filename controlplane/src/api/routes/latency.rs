@@ -29,6 +29,8 @@ struct Of {
     pipeline: Option<String>,
     /// On this shard only.
     shard: Option<u16>,
+    /// On this instance only, however old its figures are; of all that answer otherwise.
+    instance: Option<String>,
     /// Also the histograms themselves, some kilobytes for each stage.
     #[param(default = false)]
     histograms: Option<bool>,
@@ -59,7 +61,7 @@ struct Stages {
 #[utoipa::path(get, path = "/api/v1/latency", operation_id = "latency_show", tag = "latency", params(Of),
     responses((status = 200, description = "All stages.", body = Stages)))]
 async fn stages(State(ctx): State<Ctx>, Asked(of): Asked<Of>) -> Result<Json<Stages>, Problem> {
-    let view = ctx.board().view();
+    let view = super::instances::view_of(&ctx, of.instance.as_deref())?;
     check(&view, &of)?;
     let latency = latency(&view, of.pipeline.as_deref(), of.shard);
     let histograms = of.histograms.unwrap_or(false);
@@ -79,10 +81,7 @@ fn check(view: &View, of: &Of) -> Result<(), Problem> {
     if of.pipeline.as_ref().is_some_and(|name| !view.pipelines.contains(name)) {
         return Err(Problem::new(Code::NotFound, "pipeline: there is none of this name"));
     }
-    if of.shard.is_some_and(|shard| usize::from(shard) >= view.shards) {
-        return Err(Problem::new(Code::NotFound, format!("shard: there are {}, from 0", view.shards)));
-    }
-    Ok(())
+    of.shard.map_or(Ok(()), |shard| super::shards::known(view, shard))
 }
 
 fn latency(view: &View, pipeline: Option<&str>, shard: Option<u16>) -> Latency {
@@ -135,7 +134,7 @@ struct Types {
 #[utoipa::path(get, path = "/api/v1/types", operation_id = "types_list", tag = "types", params(Of),
     responses((status = 200, description = "Message types, the most frequent first.", body = Types)))]
 async fn types(State(ctx): State<Ctx>, Asked(of): Asked<Of>) -> Result<Json<Types>, Problem> {
-    let view = ctx.board().view();
+    let view = super::instances::view_of(&ctx, of.instance.as_deref())?;
     check(&view, &of)?;
     let mut sums: BTreeMap<(&str, &str), MessageType> = BTreeMap::new();
     let reports = view.reports.iter().filter(|report| of.shard.is_none_or(|shard| report.shard == shard));

@@ -21,13 +21,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use utoipa::IntoParams;
 use utoipa_axum::routes;
 
-use super::{instances, latency, pipelines, shards};
+use super::{alerts, instances, latency, pipelines, queues, shards};
 use crate::api::{Asked, Code, Ctx, Principal, Problem, Role, Routes};
 use crate::http::Peer;
 use crate::store::now_ms;
 
 /// Topics that there are.
-const TOPICS: [&str; 4] = ["instance", "latency", "pipelines", "shards"];
+const TOPICS: [&str; 8] =
+    ["alerts", "config", "instance", "instances", "latency", "pipelines", "queues", "shards"];
 /// Events kept: a minute of all topics.
 const EVENTS_MAX: usize = 60 * TOPICS.len();
 /// Readers at a time, and of one principal.
@@ -178,6 +179,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Which configuration is in force.
+#[derive(Serialize)]
+struct InForce {
+    epoch: u64,
+    tag: String,
+}
+
+impl InForce {
+    fn of(ctx: &Ctx) -> InForce {
+        let version = ctx.configs().current();
+        InForce { epoch: version.epoch, tag: version.tag }
+    }
+}
+
 /// Publishes the board's figures while somebody reads.
 pub(crate) async fn feed(ctx: Ctx) {
     let mut tick = interval(EVERY);
@@ -189,8 +204,12 @@ pub(crate) async fn feed(ctx: Ctx) {
             continue;
         }
         let view = ctx.board().view();
+        hub.publish("alerts", &alerts::now(&ctx));
+        hub.publish("config", &InForce::of(&ctx));
         hub.publish("instance", &instances::this(&view));
+        hub.publish("instances", &instances::all(&ctx));
         hub.publish("pipelines", &pipelines::all(&view));
+        hub.publish("queues", &queues::all(&ctx));
         hub.publish("shards", &shards::all(&view));
         hub.publish("latency", &latency::all(&view));
     }
@@ -334,7 +353,7 @@ mod tests {
     #[test]
     fn unknown_topics_are_refused() {
         assert_eq!(topics(Some("shards,latency")).unwrap(), ["shards", "latency"]);
-        assert!(topics(Some("shards,secrets")).unwrap_err().detail().contains("instance, latency"));
+        assert!(topics(Some("shards,secrets")).unwrap_err().detail().contains("instance, instances"));
         assert!(topics(Some("")).is_err());
     }
 }

@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::figures::{PipelineState, QueueDepth, Totals};
-use crate::api::{At, Changed, Code, Ctx, Problem, Role, Routes};
+use super::instances::{OfInstance, OnInstances, send_to};
+use crate::api::{Asked, At, Changed, Code, Ctx, Problem, Role, Routes};
 use crate::board::{Phase, View};
 use crate::snapshot;
 
@@ -72,6 +73,9 @@ pub(crate) struct Pipeline {
 struct OnShard {
     /// Number of the shard.
     shard: u16,
+    /// Instance that it belongs to.
+    #[schema(example = "millrace-0")]
+    instance: String,
     /// State on this shard.
     state: PipelineState,
     /// Why it is not running; empty otherwise.
@@ -89,6 +93,22 @@ struct Pipelines {
     items: Vec<Pipeline>,
 }
 
+/// What a command did on one shard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+struct ToldShard {
+    /// Instance that the shard belongs to.
+    #[schema(example = "millrace-0")]
+    instance: String,
+    /// Number that the shard has there.
+    shard: u16,
+    /// Whether it shows the command.
+    applied: bool,
+    /// State of the pipeline there now.
+    state: PipelineState,
+    /// Messages held there now.
+    in_flight: u64,
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Told {
@@ -102,13 +122,15 @@ pub(super) struct Told {
     shards: usize,
     /// Messages held now.
     in_flight: u64,
+    /// Each shard that was told.
+    by_shard: Vec<ToldShard>,
 }
 
 /// Lists the pipelines.
-#[utoipa::path(get, path = "/api/v1/pipelines", operation_id = "pipelines_list", tag = "pipelines",
+#[utoipa::path(get, path = "/api/v1/pipelines", operation_id = "pipelines_list", tag = "pipelines", params(OfInstance),
     responses((status = 200, description = "All pipelines.", body = Pipelines)))]
-async fn list(Shared(ctx): Shared<Ctx>) -> Json<Pipelines> {
-    Json(Pipelines { items: all(&ctx.board().view()) })
+async fn list(Shared(ctx): Shared<Ctx>, Asked(of): Asked<OfInstance>) -> Result<Json<Pipelines>, Problem> {
+    Ok(Json(Pipelines { items: all(&*of.view(&ctx)?) }))
 }
 
 /// Every pipeline of a view.
@@ -118,10 +140,14 @@ pub(super) fn all(view: &View) -> Vec<Pipeline> {
 
 /// Shows a pipeline.
 #[utoipa::path(get, path = "/api/v1/pipelines/{name}", operation_id = "pipelines_show", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OfInstance),
     responses((status = 200, description = "The pipeline.", body = Pipeline)))]
-async fn show(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Json<Pipeline>, Problem> {
-    let view = ctx.board().view();
+async fn show(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(of): Asked<OfInstance>,
+) -> Result<Json<Pipeline>, Problem> {
+    let view = of.view(&ctx)?;
     known(&view, &name)?;
     Ok(Json(pipeline(&view, &name)))
 }
@@ -130,30 +156,42 @@ async fn show(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Json<Pip
 ///
 /// What is held is finished. Pausing what is paused changes nothing.
 #[utoipa::path(post, path = "/api/v1/pipelines/{name}/pause", operation_id = "pipelines_pause", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances),
     responses((status = 200, description = "On how many shards it shows.", body = Told)))]
-async fn pause(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Changed<Json<Told>>, Problem> {
-    tell(&ctx, &name, Command::Pause { pipeline: name.clone() }, SHOWN_TIMEOUT, is_paused).await
+async fn pause(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
+) -> Result<Changed<Json<Told>>, Problem> {
+    tell(&ctx, (&name, &on), Command::Pause { pipeline: name.clone() }, SHOWN_TIMEOUT, is_paused).await
 }
 
 /// Receives again for a paused pipeline.
 #[utoipa::path(post, path = "/api/v1/pipelines/{name}/resume", operation_id = "pipelines_resume", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances),
     responses((status = 200, description = "On how many shards it shows.", body = Told)))]
-async fn resume(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Changed<Json<Told>>, Problem> {
+async fn resume(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
+) -> Result<Changed<Json<Told>>, Problem> {
     let resumed = |state, _| !matches!(state, State::Paused);
-    tell(&ctx, &name, Command::Resume { pipeline: name.clone() }, SHOWN_TIMEOUT, resumed).await
+    tell(&ctx, (&name, &on), Command::Resume { pipeline: name.clone() }, SHOWN_TIMEOUT, resumed).await
 }
 
 /// Stops receiving for a pipeline and waits until nothing is held.
 ///
 /// The answer comes after 20 s at the latest; `in_flight` says whether something is still held then.
 #[utoipa::path(post, path = "/api/v1/pipelines/{name}/drain", operation_id = "pipelines_drain", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances),
     responses((status = 200, description = "What is still held.", body = Told)))]
-async fn drain(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Changed<Json<Told>>, Problem> {
+async fn drain(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
+) -> Result<Changed<Json<Told>>, Problem> {
     let drained = |state, in_flight| is_paused(state, in_flight) && in_flight == 0;
-    tell(&ctx, &name, Command::Pause { pipeline: name.clone() }, DRAINED_TIMEOUT, drained).await
+    tell(&ctx, (&name, &on), Command::Pause { pipeline: name.clone() }, DRAINED_TIMEOUT, drained).await
 }
 
 /// A shard that cannot receive anyway shows no pause; it is as good as paused.
@@ -163,26 +201,34 @@ fn is_paused(state: State, _: u64) -> bool {
 
 pub(super) async fn tell(
     ctx: &Ctx,
-    name: &str,
+    (name, on): (&str, &OnInstances),
     command: Command,
     patience: Duration,
     shows: impl Fn(State, u64) -> bool,
 ) -> Result<Changed<Json<Told>>, Problem> {
+    let names = on.names();
+    let told = |view: &View| told(view, name, names.as_deref(), &shows);
     let view = ctx.board().view();
     known(&view, name)?;
-    let before = told(&view, name, &shows);
-    send(ctx, command)?;
+    let before = told(&view);
+    send(ctx, command, names.as_deref())?;
     let until = Instant::now() + patience;
-    let mut after = told(&ctx.board().view(), name, &shows);
+    let mut after = told(&ctx.board().view());
     while after.shards_applied < after.shards && Instant::now() < until {
         sleep(LOOK).await;
-        after = told(&ctx.board().view(), name, &shows);
+        after = told(&ctx.board().view());
     }
     Ok(Changed::new(Json(after.clone()), Some(&before), Some(&after)))
 }
 
-/// Puts a command where the data plane's loop takes it.
-pub(super) fn send(ctx: &Ctx, command: Command) -> Result<(), Problem> {
+/// Puts a command where the data plane's loop takes it, or sends it to data planes elsewhere.
+pub(super) fn send(ctx: &Ctx, command: Command, to: Option<&[String]>) -> Result<(), Problem> {
+    if let Some(fleet) = ctx.fleet() {
+        return send_to(fleet, &command, to);
+    }
+    for name in to.unwrap_or_default() {
+        super::instances::view_of(ctx, Some(name))?;
+    }
     let ending = || Problem::new(Code::Draining, "the appliance is draining and takes no more commands");
     if ctx.board().view().phase != Phase::Running {
         return Err(ending());
@@ -200,15 +246,28 @@ pub(super) fn known(view: &View, name: &str) -> Result<(), Problem> {
     found.then_some(()).ok_or_else(unknown)
 }
 
-fn told(view: &View, name: &str, shows: impl Fn(State, u64) -> bool) -> Told {
-    let pumps = || snapshot::pumps(view, name).map(|(_, pump)| pump);
-    let (state, _) = snapshot::merge_state(pumps().map(|pump| (pump.state, pump.reason.as_str())));
+/// How a command shows on the shards of these instances, or of all.
+fn told(view: &View, name: &str, on: Option<&[String]>, shows: impl Fn(State, u64) -> bool) -> Told {
+    let is_meant = |shard: u16| on.is_none_or(|names| names.iter().any(|name| name == view.owner(shard).0));
+    let pumps = || snapshot::pumps(view, name).filter(|(shard, _)| is_meant(*shard));
+    let (state, _) = snapshot::merge_state(pumps().map(|(_, pump)| (pump.state, pump.reason.as_str())));
+    let by_shard: Vec<ToldShard> = pumps()
+        .map(|(shard, pump)| ToldShard {
+            instance: view.owner(shard).0.to_owned(),
+            shard: view.owner(shard).1,
+            applied: shows(pump.state, pump.counters.in_flight),
+            state: pump.state.into(),
+            in_flight: pump.counters.in_flight,
+        })
+        .collect();
     Told {
         name: name.to_owned(),
         state: state.into(),
-        shards_applied: pumps().filter(|pump| shows(pump.state, pump.counters.in_flight)).count(),
-        shards: view.shards,
-        in_flight: pumps().map(|pump| pump.counters.in_flight).sum(),
+        shards_applied: by_shard.iter().filter(|one| one.applied).count(),
+        // A shard that has not published yet is awaited too.
+        shards: if on.is_some() { by_shard.len() } else { view.shards },
+        in_flight: by_shard.iter().map(|one| one.in_flight).sum(),
+        by_shard,
     }
 }
 
@@ -238,6 +297,7 @@ fn pipeline(view: &View, name: &str) -> Pipeline {
         shards: pumps()
             .map(|(shard, pump)| OnShard {
                 shard,
+                instance: view.owner(shard).0.to_owned(),
                 state: pump.state.into(),
                 reason: pump.reason.clone(),
                 in_flight: pump.counters.in_flight,

@@ -33,7 +33,7 @@ struct QueueSummary {
 
 /// All queues.
 #[derive(Serialize, ToSchema)]
-struct QueueList {
+pub(super) struct QueueList {
     /// In the order of the pipelines.
     items: Vec<QueueSummary>,
 }
@@ -42,6 +42,11 @@ struct QueueList {
 #[utoipa::path(get, path = "/api/v1/queues", operation_id = "queues_list", tag = "queues", params(Nothing),
     responses((status = 200, description = "Queues of the pipelines.", body = QueueList)))]
 async fn list(State(ctx): State<Ctx>, Asked(Nothing {}): Asked<Nothing>) -> Json<QueueList> {
+    Json(all(&ctx))
+}
+
+/// Every queue.
+pub(super) fn all(ctx: &Ctx) -> QueueList {
     let view = ctx.board().view();
     let config = ctx.configs().current().config;
     let items = config.pipeline.iter().map(|pipeline| QueueSummary {
@@ -49,7 +54,7 @@ async fn list(State(ctx): State<Ctx>, Asked(Nothing {}): Asked<Nothing>) -> Json
         url: pipeline.queue.url.clone(),
         requests: requests(&view, &pipeline.name),
     });
-    Json(QueueList { items: items.collect() })
+    QueueList { items: items.collect() }
 }
 
 /// Shows a queue: settings, depth, dead-letter queue, requests and errors.

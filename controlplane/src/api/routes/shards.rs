@@ -6,7 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::api::{Ctx, Role, Routes};
+use super::instances::OfInstance;
+use crate::api::{Asked, Code, Ctx, Problem, Role, Routes};
 use crate::board::View;
 
 pub(crate) fn routes() -> Routes {
@@ -16,8 +17,13 @@ pub(crate) fn routes() -> Routes {
 /// One shard.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Shard {
-    /// Number of the shard, from 0.
+    /// Number of the shard, from 0; of several instances, in the order in which they came.
     shard: u16,
+    /// Instance that it belongs to.
+    #[schema(example = "millrace-0")]
+    instance: String,
+    /// Number that it has there, as in that instance's log.
+    instance_shard: u16,
     /// Core that it is pinned to; absent when it is not pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     core: Option<u16>,
@@ -57,15 +63,28 @@ pub(super) struct Shards {
 
 /// Lists the shards.
 #[utoipa::path(get, path = "/api/v1/shards", operation_id = "shards_list", tag = "shards",
-    responses((status = 200, description = "All shards.", body = Shards)))]
-async fn list(State(ctx): State<Ctx>) -> Json<Shards> {
-    Json(all(&ctx.board().view()))
+    params(OfInstance), responses((status = 200, description = "All shards.", body = Shards)))]
+async fn list(State(ctx): State<Ctx>, Asked(of): Asked<OfInstance>) -> Result<Json<Shards>, Problem> {
+    Ok(Json(all(&*of.view(&ctx)?)))
+}
+
+/// Refuses the number of a shard that there is not: an empty answer would look like silence.
+pub(super) fn known(view: &View, shard: u16) -> Result<(), Problem> {
+    let text = || {
+        format!(
+            "shard: there are {}, and none has this number; /api/v1/shards lists them",
+            view.reports.len()
+        )
+    };
+    if view.has_shard(shard) { Ok(()) } else { Err(Problem::new(Code::NotFound, text())) }
 }
 
 /// Every shard of a view.
 pub(super) fn all(view: &View) -> Shards {
     let shards = view.reports.iter().zip(&view.still).map(|(report, still)| Shard {
         shard: report.shard,
+        instance: view.owner(report.shard).0.to_owned(),
+        instance_shard: view.owner(report.shard).1,
         core: report.core,
         turns: report.turns,
         stall_us: report.stall_us,

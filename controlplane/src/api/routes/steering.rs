@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::instances::OnInstances;
 use super::pipelines::{SHOWN_TIMEOUT, Told, known, send, tell};
-use crate::api::{At, Changed, Code, Ctx, FieldFault, Input, Problem, Role, Routes};
+use crate::api::{Asked, At, Changed, Code, Ctx, FieldFault, Input, Problem, Role, Routes};
 use crate::snapshot;
 
 pub(crate) fn routes() -> Routes {
@@ -20,7 +21,7 @@ pub(crate) fn routes() -> Routes {
         .at(Role::Operator, routes!(set_rate))
 }
 
-/// Limits of a pipeline, of all shards together. What is null or left out has no limit.
+/// Limits of a pipeline, of all shards of an instance together. What is null or left out has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Limits {
@@ -68,22 +69,30 @@ impl From<Limits> for Rate {
 
 /// Receives again, whether the pipeline is paused or stopped.
 #[utoipa::path(post, path = "/api/v1/pipelines/{name}/start", operation_id = "pipelines_start", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances),
     responses((status = 200, description = "On how many shards it shows.", body = Told)))]
-async fn start(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Changed<Json<Told>>, Problem> {
+async fn start(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
+) -> Result<Changed<Json<Told>>, Problem> {
     let started = |state, _| !matches!(state, State::Paused | State::Stopped | State::Draining);
-    tell(&ctx, &name, Command::Start { pipeline: name.clone() }, SHOWN_TIMEOUT, started).await
+    tell(&ctx, (&name, &on), Command::Start { pipeline: name.clone() }, SHOWN_TIMEOUT, started).await
 }
 
 /// Stops a pipeline: receives nothing, finishes what is held, and gives back what is held at `drain.deadline`.
 ///
 /// The answer comes when every shard shows it; `in_flight` says how much is still held.
 #[utoipa::path(post, path = "/api/v1/pipelines/{name}/stop", operation_id = "pipelines_stop", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")),
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances),
     responses((status = 200, description = "On how many shards it shows.", body = Told)))]
-async fn stop(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Changed<Json<Told>>, Problem> {
+async fn stop(
+    Shared(ctx): Shared<Ctx>,
+    At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
+) -> Result<Changed<Json<Told>>, Problem> {
     let stopped = |state, _| matches!(state, State::Draining | State::Stopped);
-    tell(&ctx, &name, Command::Stop { pipeline: name.clone() }, SHOWN_TIMEOUT, stopped).await
+    tell(&ctx, (&name, &on), Command::Stop { pipeline: name.clone() }, SHOWN_TIMEOUT, stopped).await
 }
 
 /// Shows the limits of a pipeline.
@@ -99,11 +108,12 @@ async fn rate(Shared(ctx): Shared<Ctx>, At(name): At<String>) -> Result<Json<Rat
 ///
 /// Only receiving waits for a limit: what is held is produced and deleted at once.
 #[utoipa::path(put, path = "/api/v1/pipelines/{name}/rate", operation_id = "pipelines_set_rate", tag = "pipelines",
-    params(("name" = String, Path, description = "Name of the pipeline.")), request_body = Limits,
+    params(("name" = String, Path, description = "Name of the pipeline."), OnInstances), request_body = Limits,
     responses((status = 200, description = "The limits as they will be within a second.", body = RateInForce)))]
 async fn set_rate(
     Shared(ctx): Shared<Ctx>,
     At(name): At<String>,
+    Asked(on): Asked<OnInstances>,
     Input(limits): Input<Limits>,
 ) -> Result<Changed<Json<RateInForce>>, Problem> {
     known(&ctx.board().view(), &name)?;
@@ -117,7 +127,7 @@ async fn set_rate(
         return Err(Problem::new(Code::Unprocessable, "a limit cannot be").with_errors(faults));
     }
     let before = in_force(&ctx, &name);
-    send(&ctx, Command::Rate { pipeline: name, rate })?;
+    send(&ctx, Command::Rate { pipeline: name, rate }, on.names().as_deref())?;
     let after = RateInForce { limits, ..before };
     Ok(Changed::new(Json(after), Some(&before.limits), Some(&limits)))
 }

@@ -10,6 +10,7 @@ pub(crate) mod buckets;
 pub(crate) mod compare;
 pub(crate) mod curve;
 pub(crate) mod rows;
+mod sparse;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +18,7 @@ use dataplane::stats::{Latency, STAGES, Stage};
 use hdrhistogram::Histogram;
 
 use self::buckets::{Columns, STAGE_COUNT, StageColumn};
+use self::sparse::Sparse;
 use super::history::{CELLS_MAX, KEPT_MS, MINUTE_MS};
 use crate::board::View;
 use crate::snapshot;
@@ -28,9 +30,6 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 
 /// Whose latency: one pipeline, or all of them together.
 pub(crate) type Of = Option<String>;
-
-/// Values with counts of one stage, ascending: the buckets of a histogram that are not empty.
-type Sparse = Vec<(u64, u64)>;
 
 /// An empty histogram with the data plane's bounds.
 pub(crate) fn empty() -> Histogram<u64> {
@@ -81,7 +80,8 @@ struct Slice {
 
 #[derive(Debug, Default)]
 struct Track {
-    seconds: VecDeque<Second>,
+    /// Wall time of the end of each, and its columns, packed.
+    seconds: VecDeque<(i64, Option<Box<[u8]>>)>,
     slices: VecDeque<Slice>,
 }
 
@@ -152,7 +152,7 @@ impl LatencyLog {
 
     fn forget(&mut self, view: &View, at_ms: i64) {
         self.last.retain(|name, _| view.pipelines.contains(name));
-        self.tracks.retain(|_, track| track.seconds.back().is_some_and(|last| last.at_ms > at_ms - KEPT_MS));
+        self.tracks.retain(|_, track| track.seconds.back().is_some_and(|(last, _)| *last > at_ms - KEPT_MS));
     }
 
     /// The columns of a whole minute, from its slices.
@@ -176,7 +176,7 @@ impl LatencyLog {
     pub(crate) fn stage(&self, of: &Of, stage: Stage, from_ms: i64, to_ms: i64) -> Option<Histogram<u64>> {
         let mut histogram = empty();
         for slice in self.tracks.get(of)?.slices(from_ms, to_ms) {
-            record(&mut histogram, &slice.stages[stage as usize]);
+            slice.stages[stage as usize].record_into(&mut histogram);
         }
         Some(histogram)
     }
@@ -187,8 +187,11 @@ impl LatencyLog {
         Some(
             seconds
                 .iter()
-                .filter(|second| second.at_ms > from_ms && second.at_ms <= to_ms)
-                .cloned()
+                .filter(|(at_ms, _)| *at_ms > from_ms && *at_ms <= to_ms)
+                .map(|(at_ms, packed)| Second {
+                    at_ms: *at_ms,
+                    columns: packed.as_deref().and_then(buckets::decode).map(Box::new),
+                })
                 .collect(),
         )
     }
@@ -209,19 +212,19 @@ fn merge(all: &mut Interval, interval: &Interval) {
 
 impl Track {
     fn push(&mut self, at_ms: i64, interval: Option<&Interval>) {
-        while self.seconds.back().is_some_and(|second| second.at_ms >= at_ms) {
+        while self.seconds.back().is_some_and(|(last, _)| *last >= at_ms) {
             self.seconds.pop_back();
         }
         while self.seconds.len() >= CELLS_MAX
-            || self.seconds.front().is_some_and(|s| s.at_ms <= at_ms - KEPT_MS)
+            || self.seconds.front().is_some_and(|(first, _)| *first <= at_ms - KEPT_MS)
         {
             self.seconds.pop_front();
         }
         let columns = interval.map(|interval| {
             let column = |stage: usize| interval[stage].as_ref().map(StageColumn::of).unwrap_or_default();
-            Box::new(std::array::from_fn(column))
+            buckets::encode(&std::array::from_fn(column)).into_boxed_slice()
         });
-        self.seconds.push_back(Second { at_ms, columns });
+        self.seconds.push_back((at_ms, columns));
         self.slice(at_ms, interval);
     }
 
@@ -238,7 +241,7 @@ impl Track {
             self.slices.push_back(Slice {
                 from_ms,
                 has_gap: false,
-                stages: [const { Vec::new() }; STAGE_COUNT],
+                stages: std::array::from_fn(|_| Sparse::default()),
             });
         }
         let Some(slice) = self.slices.back_mut() else { return };
@@ -246,7 +249,7 @@ impl Track {
             Some(interval) => {
                 for (sparse, histogram) in slice.stages.iter_mut().zip(interval) {
                     if let Some(histogram) = histogram {
-                        add_sparse(sparse, histogram);
+                        sparse.add(histogram);
                     }
                 }
             }
@@ -266,7 +269,7 @@ impl Track {
         let mut stages: Stages = std::array::from_fn(|_| empty());
         for slice in &slices {
             for (histogram, sparse) in stages.iter_mut().zip(&slice.stages) {
-                record(histogram, sparse);
+                sparse.record_into(histogram);
             }
         }
         let (from, to) = (first.from_ms, last.from_ms + SLICE_MS);
@@ -274,30 +277,6 @@ impl Track {
         let has_gap = !whole || slices.iter().any(|slice| slice.has_gap);
         Some(Window { from_ms: from, to_ms: to, has_gap, stages })
     }
-}
-
-fn record(histogram: &mut Histogram<u64>, sparse: &Sparse) {
-    for (value, count) in sparse {
-        histogram.saturating_record_n(*value, *count);
-    }
-}
-
-/// Merges a histogram's buckets into ascending values with counts.
-fn add_sparse(sparse: &mut Sparse, histogram: &Histogram<u64>) {
-    let mut merged = Vec::with_capacity(sparse.len() + 16);
-    let mut old = std::mem::take(sparse).into_iter().peekable();
-    for step in histogram.iter_recorded() {
-        let (value, mut count) = (step.value_iterated_to(), step.count_at_value());
-        while let Some(before) = old.next_if(|(known, _)| *known < value) {
-            merged.push(before);
-        }
-        while let Some((_, same)) = old.next_if(|(known, _)| *known == value) {
-            count += same;
-        }
-        merged.push((value, count));
-    }
-    merged.extend(old);
-    *sparse = merged;
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ fn a_change_that_contradicts_the_queue_is_refused_and_changes_nothing() {
         config.queue.pollers_max = 3;
     });
     assert!(refused.unwrap_err().contains("route.key"));
-    assert_eq!(bench.pump.config().queue.pollers_max, 192);
+    assert_eq!(bench.pump.config().queue.pollers_max, 320);
     assert_eq!(bench.receive(&[(1, "g", "a"), (2, "g", "b")]).len(), 1, "order is kept as before");
 }
 
