@@ -90,7 +90,9 @@ impl Planes {
     fn file(&self, name: &str, more: &str) -> PathBuf {
         let written = self.world.config(more);
         let path = self.world.folder.path().join(format!("{name}.toml"));
-        std::fs::rename(written, &path).unwrap();
+        // Waiting asks often.
+        let text = std::fs::read_to_string(written).unwrap();
+        std::fs::write(&path, text.replace("[api]\n", "[api]\nrequests_per_minute = 600000\n")).unwrap();
         path
     }
 
@@ -156,8 +158,8 @@ fn many_data_planes_are_one_picture_that_adds_up_and_is_right_after_a_death() {
     let died = Instant::now();
     wait("b to be stale", || (asking.instance("b")["stale"] == true).then_some(()));
     assert!(died.elapsed() < RIGHT_WITHIN, "{:?}", died.elapsed());
+    wait("sums without it", || (asking.delivered("") == each[0]).then_some(()));
     assert_eq!(asking.get("/shards")["items"].as_array().unwrap().len(), 1);
-    assert_eq!(asking.delivered(""), each[0]);
     assert_eq!(asking.delivered("?instance=b"), each[1], "its last word, with its age");
     assert!(asking.instance("b")["age_s"].as_f64().unwrap() > 3.0);
     let (status, ready) = control.get("/readyz?verbose");
@@ -198,7 +200,7 @@ fn the_death_of_a_control_plane_is_nothing_to_the_data_plane() {
     let mut control = planes.control_plane();
     let asking = planes.asking(&mut control);
     control.wait_ready();
-    assert_eq!(asking.delivered(""), 2_000, "nothing was lost or counted anew");
+    wait("the count of all", || (asking.delivered("") == 2_000).then_some(()));
     let pipeline = asking.get("/pipelines/orders");
     assert_eq!((&pipeline["unaccounted"], &pipeline["totals"]["released"]), (&json!(0), &json!(0)));
     assert_eq!(
