@@ -106,7 +106,7 @@ fn config(world: &World) -> PathBuf {
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.push_str(&format!(
         "[[pipeline]]\nname = \"broken\"\nqueue.url = {:?}\nqueue.region = \"us-east-1\"\nkafka.brokers = [\"127.0.0.1:9\"]\n\
-         route.topic = \"broken\"\n[pipeline.kafka.security]\nprotocol = \"sasl_plaintext\"\nmechanism = \"PLAIN\"\n\
+         route.topic = \"broken\"\n[pipeline.kafka.security]\nprotocol = \"sasl_plaintext\"\nmechanism = \"SCRAM-SHA-512\"\n\
          username = \"millrace\"\npassword = {{ env = \"KAFKA_PASSWORD\" }}\n\
          [pipeline.kafka.options]\n\"sasl.oauthbearer.client.secret\" = {:?}\n",
         world.server.queue_url("broken"),

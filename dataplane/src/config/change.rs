@@ -44,8 +44,14 @@ const HIDDEN: &str = "(hidden)";
 const SECRET_OPTIONS: [&str; 6] =
     ["password", "secret", "token", "key.pem", "sasl.jaas", "oauthbearer.config"];
 
-/// Whether the value of a key is never shown: an option of librdkafka that may carry a secret.
+/// Keys whose value holds an address with a path that may be the receiver's own secret.
+const SECRET_PATHS: [&str; 2] = ["alerts.webhook", "export.otlp.url"];
+
+/// Whether the value of a key is never shown whole: an option of librdkafka that may carry a secret, or an address whose path may.
 pub fn is_hidden(key: &str) -> bool {
+    if SECRET_PATHS.contains(&key) {
+        return true;
+    }
     let option = key.split_once("kafka.options.").map(|(_, option)| option);
     option.is_some_and(|option| SECRET_OPTIONS.iter().any(|secret| option.contains(secret)))
 }
