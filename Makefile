@@ -12,7 +12,7 @@ CARGO ?= cargo
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help setup setup-test setup-ratchet demo test check ratchet ratchet-update bench bench-suite peers bench-table \
+.PHONY: help setup setup-test setup-ratchet demo test check faults api-cases ratchet ratchet-update bench bench-suite peers bench-table \
   setup-deploy setup-dist tf deploy-check deploy-render dist dist-check fmt clean
 
 help: ## list the targets
@@ -42,6 +42,16 @@ check: setup ## the quick gate: format, lints, unit tests, tidy
 	$(CARGO) clippy --locked --workspace --all-targets --features controlplane/failpoints,dataplane/internals -- -D warnings
 	$(CARGO) test --locked --workspace --lib --features controlplane/failpoints
 	$(CARGO) test --locked --workspace --features controlplane/failpoints --test tidy
+
+faults: setup setup-test ## play every fault for longer: scenarios against real servers, a five-minute reload, simulations with more cases
+	$(CARGO) build --locked --workspace --features controlplane/failpoints
+	PROPTEST_CASES=4096 $(CARGO) test --locked -p dataplane --lib --features failpoints
+	MILLRACE_RELOAD_S=300 $(CARGO) test --locked -p tests --test scenarios
+
+api-cases: setup setup-test ## send generated requests as each role to a running appliance (CASES="--cases 50000 --seed 2")
+	@tests/install.sh cases
+	$(CARGO) build --locked -p controlplane --features failpoints
+	target/venv-cases/bin/python tests/conformance/cases.py target/debug/millrace $(CASES)
 
 ratchet: setup setup-ratchet ## count the instructions of the hot path; fail where they rose by more than 5 %
 	$(CARGO) build --release --locked $(COUNTER)

@@ -3,6 +3,7 @@
 #   tests/install.sh build    compiler, OpenSSL headers (librdkafka's TLS)
 #   tests/install.sh test     Java, Maven, jars of Kafka and ElasticMQ, moto in a venv
 #   tests/install.sh ratchet  valgrind
+#   tests/install.sh cases    Schemathesis in a venv
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -79,9 +80,21 @@ ratchet() {
   packages valgrind
 }
 
+cases() {
+  if [ ! -f target/venv-cases/.complete ] || [ tests/requirements-cases.txt -nt target/venv-cases/.complete ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages python3-venv
+    say "installing Schemathesis into target/venv-cases"
+    rm -rf target/venv-cases
+    python3 -m venv target/venv-cases
+    target/venv-cases/bin/pip install -q --disable-pip-version-check -r tests/requirements-cases.txt
+    touch target/venv-cases/.complete
+  fi
+}
+
 case "${1:-}" in
   build) build ;;
   test) tests ;;
   ratchet) ratchet ;;
-  *) sed -n '2,5p' "$0"; exit 2 ;;
+  cases) cases ;;
+  *) sed -n '2,6p' "$0"; exit 2 ;;
 esac

@@ -22,7 +22,7 @@ use crate::fleet::{Fleet, Gate};
 use crate::http::Door;
 use crate::settings::Loaded;
 use crate::watch::Watch;
-use crate::{fit, logs, run, serve};
+use crate::{fit, logs, process, run, serve};
 
 /// Runs the shards until a signal or an order ends them.
 ///
@@ -30,6 +30,7 @@ use crate::{fit, logs, run, serve};
 /// Why it could not start.
 pub(crate) fn dataplane(loaded: Loaded, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
+    process::no_core_dumps();
     let Loaded { mut config, origin, sources } = loaded;
     let Some(door) = config.door.clone() else {
         return Err(Failure::config(
@@ -71,6 +72,7 @@ pub(crate) fn dataplane(loaded: Loaded, global: &Global) -> Result<u8, Failure> 
 /// Why it could not start.
 pub(crate) fn controlplane(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
+    process::no_core_dumps();
     let Loaded { config, origin, sources } = loaded;
     if config.attach.is_empty() {
         return Err(Failure::config(

@@ -5,6 +5,7 @@
 use std::fs;
 use std::sync::LazyLock;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Figures of the whole process.
@@ -20,6 +21,14 @@ pub(crate) struct Usage {
     pub(crate) open_fds: u64,
     /// Threads.
     pub(crate) threads: u64,
+}
+
+/// Leaves no core dumps behind: keys, tokens and bodies would stand in them. Where the kernel refuses, they are as before.
+pub(crate) fn no_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::debug!(event = "core_dumps", %error, "core dumps could not be switched off");
+    }
 }
 
 /// Name of the machine, as Kubernetes and systemd see it. Source: proc(5).

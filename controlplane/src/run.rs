@@ -24,7 +24,7 @@ use crate::fleet::Gate;
 use crate::http::Door;
 use crate::settings::Loaded;
 use crate::watch::Watch;
-use crate::{fit, logs, serve, snapshot, supervisor};
+use crate::{fit, logs, process, serve, snapshot, supervisor};
 
 /// Runs the appliance until a signal ends it.
 ///
@@ -32,6 +32,7 @@ use crate::{fit, logs, serve, snapshot, supervisor};
 /// Why it could not start.
 pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> Result<u8, Failure> {
     let _logs = logs::start(global);
+    process::no_core_dumps();
     let Loaded { mut config, origin, sources } = loaded;
     let as_read = config.clone();
     let door = Door::bind(&config.api)?;

@@ -163,6 +163,9 @@ fn a_secret_of_every_kind_is_nowhere_to_be_seen() {
     assert!(status < 300, "{answer}");
     let line = std::fs::read(format!("/proc/{}/cmdline", running.child.id())).unwrap();
     search("the command line", &line, &mut found);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
     running.signal("USR1");
     running.signal("TERM");
     let store = world.folder.path().join("store");

@@ -60,7 +60,9 @@ impl Post {
         if let Err(problem) = ctx.rates().of_principal(&principal.name) {
             return problem.into_response();
         }
-        let is_change = self.changes && !matches!(*request.method(), Method::GET | Method::HEAD);
+        // A method that the path has not got changes nothing: the router refuses it.
+        let is_known = !self.operation(request.method()).is_empty();
+        let is_change = self.changes && is_known && !matches!(*request.method(), Method::GET | Method::HEAD);
         let about = About {
             operation: self.operation(request.method()).to_owned(),
             target: request.uri().path().to_owned(),

@@ -30,7 +30,7 @@ pub(crate) struct Shown {
     #[schema(example = "json")]
     pub(crate) kind: &'static str,
     /// JSON with its values covered, or, where it was asked for and allowed, everything; null for what is not shown.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value)]
     pub(crate) value: Option<Value>,
 }
 
