@@ -161,6 +161,10 @@ fn a_secret_of_every_kind_is_nowhere_to_be_seen() {
     assert!(answered > 25, "{answered} of {} readings have shown something", readings.len());
     let (status, answer) = ask(port, &token, "POST", "/api/v1/backups", Some(&json!({})));
     assert!(status < 300, "{answer}");
+    // The secrets must not stand in the finest lines either.
+    let (status, answer) = ask(port, &token, "PUT", "/api/v1/log-level", Some(&json!({"level": "trace"})));
+    assert_eq!((status, &json_of(&answer)["level"]), (200, &json!("trace")), "{answer}");
+    std::thread::sleep(Duration::from_secs(2));
     let line = std::fs::read(format!("/proc/{}/cmdline", running.child.id())).unwrap();
     search("the command line", &line, &mut found);
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
@@ -176,7 +180,7 @@ fn a_secret_of_every_kind_is_nowhere_to_be_seen() {
     for file in files {
         search(&file.display().to_string(), &std::fs::read(&file).unwrap(), &mut found);
     }
-    for event in ["otlp_unsent", "snapshot", "drained"] {
+    for event in ["otlp_unsent", "log_level", "snapshot", "drained"] {
         assert!(log.contains(event), "{event} is missing: the run did not come where it should");
     }
     assert!(found.is_empty(), "{found:#?}");

@@ -161,7 +161,7 @@ def key_of(appliance, role):
     return made["secret"]
 
 
-def run(schemathesis, appliance, role, cases, seed):
+def run(schemathesis, appliance, role, cases, seed, folder):
     """Schemathesis as one role."""
     document = call(appliance.base, "GET", "/api/v1/openapi.json", token=appliance.admin)
     operations = sum(1 for item in document["paths"].values() for verb in item if verb in
@@ -176,7 +176,8 @@ def run(schemathesis, appliance, role, cases, seed):
     for operation in LEFT_OUT:
         command += ["--exclude-operation-id", operation]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # It keeps what it found in a folder of its own.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     return done, time.monotonic() - began
 
 
@@ -217,7 +218,7 @@ def main():
     arguments.add_argument("--roles", default="viewer,operator,admin")
     arguments.add_argument("--moto", default="target/venv/bin/moto_server")
     asked = arguments.parse_args()
-    schemathesis = os.path.join(os.path.dirname(sys.executable), "schemathesis")
+    schemathesis = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "schemathesis")
     roles = asked.roles.split(",")
     total, failed = 0, False
     with tempfile.TemporaryDirectory() as folder, Kafka(os.path.join(folder, "kafka"), ["orders", "orders-rejected"]) as kafka:
@@ -230,7 +231,7 @@ def main():
         for role in roles:
             for number in range(20):
                 queue.ask(Action="SendMessage", QueueUrl=queue.url, MessageBody=json.dumps({"type": "paid", "n": number}))
-            done, seconds = run(schemathesis, appliance, role, asked.cases // len(roles), asked.seed)
+            done, seconds = run(schemathesis, appliance, role, asked.cases // len(roles), asked.seed, folder)
             cases = count(done.stdout)
             total += cases
             wrong, accepted = judged(done.stdout)

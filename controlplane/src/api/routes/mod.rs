@@ -17,6 +17,7 @@ mod instances;
 mod keys;
 mod latency;
 mod live;
+mod log_level;
 mod pipelines;
 mod queues;
 mod rejected;
@@ -59,4 +60,5 @@ pub(crate) fn all() -> Routes {
         .merge(versions::routes())
         .merge(instances::routes())
         .merge(live::routes())
+        .merge(log_level::routes())
 }
