@@ -15,6 +15,7 @@ pub(crate) fn routes() -> Routes {
 /// From which severity on Millrace's own lines are logged. Those of libraries always from `warn` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LogSeverity)]
 enum Severity {
     /// Warnings and errors.
     Warn,
