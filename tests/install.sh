@@ -3,6 +3,8 @@
 #   tests/install.sh build    compiler, OpenSSL headers (librdkafka's TLS)
 #   tests/install.sh test     Java, Maven, jars of Kafka and ElasticMQ, moto in a venv
 #   tests/install.sh ratchet  valgrind
+#   tests/install.sh dashboard  packages of dashboard/package-lock.json; needs Node 20.19 or newer
+#   tests/install.sh e2e      Chromium, and what the dashboard needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -79,9 +81,26 @@ ratchet() {
   packages valgrind
 }
 
+dashboard() {
+  command -v npm >/dev/null || { say "Node 20.19 or newer is missing: https://nodejs.org, then run this again"; exit 1; }
+  if [ ! -f dashboard/node_modules/.complete ] || [ dashboard/package-lock.json -nt dashboard/node_modules/.complete ]; then
+    say "installing the packages of dashboard/package-lock.json"
+    npm --prefix dashboard ci --silent --no-fund --no-audit
+    touch dashboard/node_modules/.complete
+  fi
+}
+
+e2e() {
+  dashboard
+  # Fonts, so that pictures have letters.
+  packages chromium fonts-dejavu-core
+}
+
 case "${1:-}" in
   build) build ;;
   test) tests ;;
   ratchet) ratchet ;;
-  *) sed -n '2,5p' "$0"; exit 2 ;;
+  dashboard) dashboard ;;
+  e2e) e2e ;;
+  *) sed -n '2,7p' "$0"; exit 2 ;;
 esac
