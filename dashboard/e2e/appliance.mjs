@@ -71,7 +71,7 @@ export async function walk(browser, settle) {
     await page.getByText(/covered: text/).first().waitFor();
     await page.getByRole("button", { name: "Uncover (audited)" }).click();
     await page.getByText("Shown as it was sent; the audit log has your name.").waitFor();
-    assert.ok(PAYLOADS.includes(await page.getByLabel("Body").innerText()));
+    assert.ok(PAYLOADS.includes(await page.getByLabel("Body", { exact: true }).innerText()));
     for (const form of ["raw", "hex"]) await page.getByRole("button", { name: form, exact: true }).click();
     assert.equal(await page.locator("main img, [role=dialog] img, [role=dialog] script").count(), 0);
     await page.getByRole("button", { name: "Close" }).click();
@@ -139,6 +139,11 @@ export async function walk(browser, settle) {
     await page.getByRole("button", { name: "Apply", exact: true }).click();
     await page.getByRole("dialog").getByText("precondition_failed").waitFor();
     await page.keyboard.press("Escape");
+    // What one has typed is still there, and one may go on from it.
+    await page.getByText(/has come into force since you began/).waitFor();
+    assert.equal(await editor.inputValue(), limited(before, 50));
+    await page.getByRole("button", { name: "Take it, drop my text" }).click();
+    assert.match(await editor.inputValue(), /messages_per_s = 70/);
   });
 
   await check("a backup is taken and brought back after a look at what would change", async () => {
@@ -148,8 +153,9 @@ export async function walk(browser, settle) {
     await page.getByRole("button", { name: "Show what would change" }).click();
     await page.getByRole("rowheader", { name: "users" }).waitFor();
     await page.getByRole("button", { name: "Restore", exact: true }).click();
-    await page.getByText(/It is back/).waitFor();
-    await page.getByRole("button", { name: "Done" }).click();
+    // Every session has ended: what one has read goes, and one signs in again.
+    await page.getByText(/The backup is back/).waitFor();
+    await signIn(page, world.url, "ada", PASSWORD);
   });
 
   await check("the broker stops: the breaker opens and the page says so; it goes on: the page is well again", async () => {

@@ -17,8 +17,11 @@ export function useChange<Input, Output>(change: (input: Input) => Promise<Outpu
 
 export type Verb = "pause" | "resume" | "drain" | "start" | "stop";
 
-export function steer({ name, verb }: { name: string; verb: Verb }) {
-  const params = { params: { path: { name } } };
+/** Data planes that are told; all that answer when it is null. */
+const to = (instance: string | null) => (instance === null ? {} : { instance });
+
+export function steer({ name, verb, instance }: { name: string; verb: Verb; instance: string | null }) {
+  const params = { params: { path: { name }, query: to(instance) } };
   switch (verb) {
     case "pause": return body(client.POST("/api/v1/pipelines/{name}/pause", params));
     case "resume": return body(client.POST("/api/v1/pipelines/{name}/resume", params));
@@ -28,8 +31,8 @@ export function steer({ name, verb }: { name: string; verb: Verb }) {
   }
 }
 
-export const setRate = ({ name, limits }: { name: string; limits: Body<"Limits"> }) =>
-  body(client.PUT("/api/v1/pipelines/{name}/rate", { params: { path: { name } }, body: limits }));
+export const setRate = ({ name, limits, instance }: { name: string; limits: Body<"Limits">; instance: string | null }) =>
+  body(client.PUT("/api/v1/pipelines/{name}/rate", { params: { path: { name }, query: to(instance) }, body: limits }));
 
 export const drainInstance = (name: string) =>
   body(client.POST("/api/v1/instances/{name}/drain", { params: { path: { name } }, body: { confirm: name } }));

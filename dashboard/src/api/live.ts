@@ -14,7 +14,10 @@ export type Pipeline = Body<"Pipeline">;
 export type Shards = Body<"Shards">;
 
 export interface Live {
+  /** The one that answers, or the data plane that is looked at. */
   readonly instance: Instance | null;
+  /** All data planes. */
+  readonly instances: readonly Instance[];
   readonly pipelines: readonly Pipeline[];
   readonly shards: Shards | null;
   /** Wall clock of the last event; 0 before the first. */
@@ -22,9 +25,14 @@ export interface Live {
   readonly problem: ApiProblem | null;
 }
 
-export const live = createStore<Live>({ instance: null, pipelines: [], shards: null, atMs: 0, problem: null });
+const NOTHING: Live = { instance: null, instances: [], pipelines: [], shards: null, atMs: 0, problem: null };
 
-const TOPICS = "instance,pipelines,shards";
+export const live = createStore<Live>(NOTHING);
+
+/** The data plane whose figures stand in the store; the sum of all when it is null. */
+let chosen: string | null = null;
+
+const TOPICS = "instance,instances,pipelines,shards";
 /** A stream that says nothing for so long is dead: the server sends events each second, and comments on silence. */
 const SILENT_MS = 20_000;
 const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000];
@@ -34,6 +42,7 @@ function fits(topic: string, content: unknown): boolean {
   if (topic === "pipelines") {
     return Array.isArray(content) && content.every((one) => isRecord(one) && typeof one["name"] === "string" && isRecord(one["totals"]));
   }
+  if (topic === "instances") return isRecord(content) && Array.isArray(content["items"]) && content["items"].every((one) => isRecord(one) && typeof one["name"] === "string");
   if (topic === "shards") return isRecord(content) && Array.isArray(content["items"]) && Array.isArray(content["threads"]);
   return topic === "instance" && isRecord(content) && typeof content["name"] === "string";
 }
@@ -43,7 +52,24 @@ export function take(event: Pick<ServerEvent, "event" | "data">, nowMs: number):
   let content: unknown;
   try { content = JSON.parse(event.data); } catch { return; }
   if (!fits(event.event, content)) return;
-  live.update((value) => ({ ...value, [event.event]: content, atMs: nowMs, problem: null }));
+  if (event.event === "instances") {
+    const { items } = content as Body<"Instances">;
+    live.update((value) => ({ ...value, instances: items, instance: items.find((one) => one.name === chosen) ?? value.instance }));
+  } else if (chosen === null) {
+    live.update((value) => ({ ...value, [event.event]: content, atMs: nowMs, problem: null }));
+  }
+}
+
+/** Chooses whose figures are taken; those of another are gone at once, so that none is read under a wrong name. */
+export function chooseInstance(name: string | null): void {
+  if (name === chosen) return;
+  chosen = name;
+  live.update((value) => ({ ...NOTHING, instances: value.instances, instance: value.instances.find((one) => one.name === name) ?? null }));
+}
+
+/** Takes the figures of one data plane, if it is still the one that is looked at. */
+export function takeOfInstance(name: string, pipelines: readonly Pipeline[], shards: Shards, nowMs: number): void {
+  if (name === chosen) live.update((value) => ({ ...value, pipelines, shards, atMs: nowMs, problem: null }));
 }
 
 class Stream {
@@ -138,7 +164,7 @@ export function followSession(): void {
     } else if (now.state === "signed-out" && stream !== null) {
       stream.end();
       stream = null;
-      live.set({ instance: null, pipelines: [], shards: null, atMs: 0, problem: null });
+      live.set(NOTHING);
     }
   };
   session.subscribe(follow);

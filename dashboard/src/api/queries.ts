@@ -83,10 +83,10 @@ export function useComparison(baseline: string | null, windowS: number, toMs: nu
   });
 }
 
-export function useTypes(pipeline: string | null) {
+export function useTypes(pipeline: string | null, instance: string | null) {
   return useQuery({
-    queryKey: ["types", pipeline],
-    queryFn: ({ signal }) => body(client.GET("/api/v1/types", { params: { query: of(pipeline) }, signal })),
+    queryKey: ["types", pipeline, instance],
+    queryFn: ({ signal }) => body(client.GET("/api/v1/types", { params: { query: { ...of(pipeline), ...(instance === null ? {} : { instance }) } }, signal })),
     refetchInterval: 2 * SECOND,
   });
 }

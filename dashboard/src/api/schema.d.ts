@@ -444,7 +444,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the instances: the one that answers. */
+        /** Lists the instances: the one that answers, or every data plane that is to be attached. */
         get: operations["instances_list"];
         put?: never;
         post?: never;
@@ -1975,8 +1975,17 @@ export interface components {
         };
         /** @description One appliance. */
         Instance: {
+            /** @description Where it is attached; absent for the one that answers. */
+            address?: string | null;
+            /**
+             * Format: double
+             * @description Age of its figures, seconds; absent when it has never answered.
+             */
+            age_s?: number | null;
             /** @description Commit that it was built from. */
             commit: string;
+            /** @description Keys in which its configuration differs from the one that `/api/v1/config` shows. */
+            config_differs: string[];
             /**
              * Format: double
              * @description User and system time of all threads, seconds.
@@ -2010,6 +2019,8 @@ export interface components {
             rss_peak_bytes: number;
             /** @description Shards that it was started with. */
             shards: number;
+            /** @description Whether it does not answer: its figures are its last ones and count in no sum. */
+            stale: boolean;
             /**
              * Format: double
              * @description Seconds since its data plane was started.
@@ -2095,7 +2106,7 @@ export interface components {
             /** @description Pipeline, number of the shard, or empty for the appliance. */
             subject: string;
         };
-        /** @description Limits of a pipeline, of all shards together. What is null or left out has no limit. */
+        /** @description Limits of a pipeline, of all shards of an instance together. What is null or left out has no limit. */
         Limits: {
             /**
              * Format: int64
@@ -2331,6 +2342,11 @@ export interface components {
              * @description Messages held now.
              */
             in_flight: number;
+            /**
+             * @description Instance that it belongs to.
+             * @example millrace-0
+             */
+            instance: string;
             /**
              * Format: int32
              * @description Receives in flight now.
@@ -3316,8 +3332,18 @@ export interface components {
              */
             in_flight_bytes: number;
             /**
+             * @description Instance that it belongs to.
+             * @example millrace-0
+             */
+            instance: string;
+            /**
              * Format: int32
-             * @description Number of the shard, from 0.
+             * @description Number that it has there, as in that instance's log.
+             */
+            instance_shard: number;
+            /**
+             * Format: int32
+             * @description Number of the shard, from 0; of several instances, in the order in which they came.
              */
             shard: number;
             /**
@@ -3607,6 +3633,8 @@ export interface components {
         };
         /** @description What became of a command. */
         Told: {
+            /** @description Each shard that was told. */
+            by_shard: components["schemas"]["ToldShard"][];
             /**
              * Format: int64
              * @description Messages held now.
@@ -3619,6 +3647,28 @@ export interface components {
             /** @description Shards that show the command. */
             shards_applied: number;
             /** @description The worst state of its shards now. */
+            state: components["schemas"]["PipelineState"];
+        };
+        /** @description What a command did on one shard. */
+        ToldShard: {
+            /** @description Whether it shows the command. */
+            applied: boolean;
+            /**
+             * Format: int64
+             * @description Messages held there now.
+             */
+            in_flight: number;
+            /**
+             * @description Instance that the shard belongs to.
+             * @example millrace-0
+             */
+            instance: string;
+            /**
+             * Format: int32
+             * @description Number that the shard has there.
+             */
+            shard: number;
+            /** @description State of the pipeline there now. */
             state: components["schemas"]["PipelineState"];
         };
         /** @description A topic with all that is known about it. */
@@ -5087,6 +5137,8 @@ export interface operations {
                 pipeline?: string;
                 /** @description On this shard only. */
                 shard?: number;
+                /** @description On this instance only, however old its figures are; of all that answer otherwise. */
+                instance?: string;
                 /** @description Also the histograms themselves, some kilobytes for each stage. */
                 histograms?: boolean;
             };
@@ -5656,7 +5708,10 @@ export interface operations {
     };
     pipelines_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of this instance only, however old its figures are; of all that answer otherwise. */
+                instance?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5684,7 +5739,10 @@ export interface operations {
     };
     pipelines_show: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of this instance only, however old its figures are; of all that answer otherwise. */
+                instance?: string;
+            };
             header?: never;
             path: {
                 /** @description Name of the pipeline. */
@@ -5715,7 +5773,13 @@ export interface operations {
     };
     pipelines_drain: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -5752,7 +5816,13 @@ export interface operations {
     };
     pipelines_pause: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -5851,7 +5921,13 @@ export interface operations {
     };
     pipelines_set_rate: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -6009,7 +6085,13 @@ export interface operations {
     };
     pipelines_resume: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -6091,7 +6173,13 @@ export interface operations {
     };
     pipelines_start: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -6128,7 +6216,13 @@ export interface operations {
     };
     pipelines_stop: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description To these instances only, separated by commas; to all that answer otherwise.
+                 * @example millrace-0,millrace-1
+                 */
+                instance?: string;
+            };
             header?: {
                 /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
                 "Idempotency-Key"?: string;
@@ -6361,7 +6455,10 @@ export interface operations {
     };
     shards_list: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Of this instance only, however old its figures are; of all that answer otherwise. */
+                instance?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6686,6 +6783,8 @@ export interface operations {
                 pipeline?: string;
                 /** @description On this shard only. */
                 shard?: number;
+                /** @description On this instance only, however old its figures are; of all that answer otherwise. */
+                instance?: string;
                 /** @description Also the histograms themselves, some kilobytes for each stage. */
                 histograms?: boolean;
             };

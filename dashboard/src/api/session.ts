@@ -137,6 +137,11 @@ function signedOut(reason: string | null): void {
   session.set({ state: "signed-out", reason });
 }
 
+/** Signs out because the server has ended all sessions. An API key goes on. */
+export function sessionsEnded(reason: string): void {
+  if (kept(ofTab, TOKEN_KEY) === null) signedOut(reason);
+}
+
 /** A token in the fragment of the address, as the demo prints it: it never reaches a server or its logs. */
 function tokenOfAddress(): string | null {
   const found = /^#t=([\w.-]+)$/.exec(location.hash);

@@ -26,14 +26,25 @@ export default function Config() {
       <PageHead title="Configuration" about="What is applied here holds until the next start, which reads the file: write it there to keep it. Secrets are shown as references only.">
         {config.data && <Button onClick={() => download("millrace.toml", "application/toml", config.data.toml)}>Download</Button>}
       </PageHead>
-      <Read of={config} what="Configuration">{(it) => <Editor key={it.etag} toml={it.toml} etag={it.etag} epoch={it.epoch} />}</Read>
+      <Read of={config} what="Configuration">{(it) => <Editor config={it} />}</Read>
       <div className="columns"><History etag={config.data?.etag ?? ""} /><Backups /></div>
     </>
   );
 }
 
-function Editor({ toml, etag, epoch }: { readonly toml: string; readonly etag: string; readonly epoch: number }) {
+interface InForce {
+  readonly toml: string;
+  readonly etag: string;
+  readonly epoch: number;
+}
+
+/** What one has typed is kept, whatever comes into force meanwhile; it is applied only on top of what it was made from. */
+function Editor({ config }: { readonly config: InForce }) {
+  const [{ toml, etag, epoch }, setBase] = useState<InForce>(config);
   const [text, setText] = useState(toml);
+  const take = () => { setBase(config); setText(config.toml); };
+  const isOvertaken = config.etag !== etag;
+  if (isOvertaken && text === toml) take();
   const [line, setLine] = useState(1);
   const [isAsking, setAsking] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
@@ -54,6 +65,12 @@ function Editor({ toml, etag, epoch }: { readonly toml: string; readonly etag: s
   return (
     <div className="split">
       <Panel title={`TOML, epoch ${epoch}`} tools={<>{isChanged ? <Chip mood="warn">changed</Chip> : <Chip mood="good">in force</Chip>}</>}>
+        {isOvertaken && (
+          <div className="notice warn" role="status">
+            <b>Epoch {config.epoch} has come into force since you began.</b>
+            <div className="row"><Button onClick={take}>Take it, drop my text</Button><Button onClick={() => setBase(config)}>Keep my text, compare it with that</Button></div>
+          </div>
+        )}
         <Text text={text} area={area} onChange={setText} onLine={setLine} />
         <p className="muted" aria-live="polite">{hint === null ? `Line ${line}` : `Line ${line}: ${hint}`}</p>
         <div className="row">
@@ -66,7 +83,7 @@ function Editor({ toml, etag, epoch }: { readonly toml: string; readonly etag: s
         {check.error && <ProblemNotice error={check.error} what="Check" />}
         <Panel title={`Changes (${count(check.differences.length)})`}><Differences items={check.differences} /></Panel>
       </div>
-      {isAsking && <Apply toml={text} etag={etag} differences={check.differences} onClose={() => setAsking(false)} />}
+      {isAsking && <Apply toml={text} etag={etag} differences={check.differences} onApplied={() => setBase({ toml: text, etag, epoch })} onClose={() => setAsking(false)} />}
     </div>
   );
 }
@@ -152,14 +169,24 @@ export function Differences({ items }: { readonly items: readonly Difference[] }
   );
 }
 
-function Apply({ toml, etag, differences, onClose }: { readonly toml: string; readonly etag: string; readonly differences: readonly Difference[]; readonly onClose: () => void }) {
+interface ApplyProps {
+  readonly toml: string;
+  readonly etag: string;
+  readonly differences: readonly Difference[];
+  readonly onApplied: () => void;
+  readonly onClose: () => void;
+}
+
+function Apply({ toml, etag, onApplied, onClose, ...props }: ApplyProps) {
   const [comment, setComment] = useState("");
+  // As they were when one was asked: once it is applied, nothing differs any more.
+  const [differences] = useState(props.differences);
   const applying = useChange(applyConfig, ["config", "versions", "audit", "rate"]);
   const restarts = differences.filter((one) => !one.at_once);
   const result = applying.data;
   return (
     <Ask title="Put this configuration into force?" action={result ? "Done" : "Apply"} wide isReady={restarts.length === 0} isPending={applying.isPending} error={applying.error} onClose={onClose}
-      onDo={() => (result ? onClose() : applying.mutate({ toml, comment, etag }))}>
+      onDo={() => (result ? onClose() : applying.mutate({ toml, comment, etag }, { onSuccess: onApplied }))}>
       {restarts.length > 0 && <div className="notice bad">These keys cannot change while it runs: {restarts.map((one) => one.key).join(", ")}. Write the file and restart, or leave them as they are.</div>}
       <Differences items={differences} />
       <TextField label="Why, for the history" value={comment} autoFocus onChange={(event) => setComment(event.target.value)} slotProps={{ htmlInput: { maxLength: 1000 } }} />

@@ -5,6 +5,7 @@ import { useState } from "react";
 
 import { diffConfig, restoreBackup, rollbackConfig, takeBackup, useChange } from "../api/actions";
 import { useBackups, useVersion, useVersions } from "../api/queries";
+import { sessionsEnded } from "../api/session";
 import { bytes, count, moment } from "../units";
 import { Empty, Panel, ProblemNotice, Read, RoleButton, useMay } from "../ui/Bits";
 import { Ask } from "../ui/Dialogs";
@@ -80,13 +81,17 @@ export function Backups() {
   );
 }
 
+function backText(before: string | null | undefined): string {
+  return `The backup is back.${before == null ? "" : ` What was there before is in ${before}.`}`;
+}
+
 function RestoreAsk({ name, onClose }: { readonly name: string; readonly onClose: () => void }) {
   const preview = useChange(restoreBackup);
   const restoring = useChange(restoreBackup, ["backups", "users", "keys", "audit", "versions", "baselines"]);
   const shown = restoring.data ?? preview.data;
   const run = () => {
     if (restoring.data) onClose();
-    else if (preview.data) restoring.mutate({ name, dryRun: false });
+    else if (preview.data) restoring.mutate({ name, dryRun: false }, { onSuccess: (done) => sessionsEnded(backText(done.safety_backup)) });
     else preview.mutate({ name, dryRun: true });
   };
   return (
@@ -99,7 +104,8 @@ function RestoreAsk({ name, onClose }: { readonly name: string; readonly onClose
           <tbody>{shown.tables.map((table) => <tr key={table.name}><th scope="row">{table.name}</th><td className="number">{count(table.rows_before)}</td><td className="number">{count(table.rows_after)}</td></tr>)}</tbody>
         </table>
       )}
-      {restoring.data && <div className="notice good" role="status">It is back.{restoring.data.safety_backup == null ? "" : ` What was there before is in ${restoring.data.safety_backup}.`}</div>}
+      {!restoring.data && <p className="muted">Bringing it back ends every session, yours too: all sign in again, with the passwords of then.</p>}
+      {restoring.data && <div className="notice good" role="status">{backText(restoring.data.safety_backup)}</div>}
     </Ask>
   );
 }

@@ -4,7 +4,7 @@ import TextField from "@mui/material/TextField";
 import { useState } from "react";
 
 import { drainInstance, setRate, steer, useChange, type Verb } from "../api/actions";
-import { live, type Pipeline } from "../api/live";
+import { live, type Instance, type Pipeline } from "../api/live";
 import { useAudit, useRate } from "../api/queries";
 import { useStore } from "../api/store";
 import { ago, bytes, count, rate, span } from "../units";
@@ -51,21 +51,22 @@ export default function Pipelines() {
       </PageHead>
       {pipelines.length === 0 && <Empty title="No pipeline" why="They are read from the configuration; none has published figures yet." command="millrace config show" />}
       <div className="columns">{pipelines.map((one) => <Card key={one.name} pipeline={one} />)}</div>
-      <Instance />
+      <Instances />
       {all && <SteerAsk way={all} names={pipelines.map((one) => one.name)} onClose={() => setAll(null)} />}
     </>
   );
 }
 
 function SteerAsk({ way, names, onClose }: { readonly way: Way; readonly names: readonly string[]; readonly onClose: () => void }) {
+  const [{ instance }] = useView();
   const steering = useChange(async (wanted: readonly string[]) => {
     const told = [];
-    for (const name of wanted) told.push(await steer({ name, verb: way.verb }));
+    for (const name of wanted) told.push(await steer({ name, verb: way.verb, instance }));
     return told;
   }, ["audit"]);
   return (
     <Ask title={`${way.label} ${names.length === 1 ? names[0] ?? "" : `${names.length} pipelines`}?`} action={way.label} isDangerous={way.isDangerous === true} isPending={steering.isPending} error={steering.error} onClose={onClose} onDo={() => steering.mutate(names, { onSuccess: onClose })}>
-      <p>{way.does}</p>
+      <p>{way.does}{instance === null ? "" : ` On ${instance} only.`}</p>
       {names.length > 1 && <p>{names.join(", ")}</p>}
     </Ask>
   );
@@ -74,9 +75,10 @@ function SteerAsk({ way, names, onClose }: { readonly way: Way; readonly names: 
 function Card({ pipeline }: { readonly pipeline: Pipeline }) {
   const [way, setWay] = useState<Way | null>(null);
   const [rateOpen, setRateOpen] = useState(false);
+  const [{ instance }] = useView();
   const resuming = useChange(steer, ["audit"]);
   const { totals, name, state } = pipeline;
-  const choose = (one: Way) => { if (one.verb === "resume" || one.verb === "start") resuming.mutate({ name, verb: one.verb }); else setWay(one); };
+  const choose = (one: Way) => { if (one.verb === "resume" || one.verb === "start") resuming.mutate({ name, verb: one.verb, instance }); else setWay(one); };
   const isHeld = state !== "running" && state !== "starting" && state !== "broken";
   const applied = pipeline.shards.filter((shard) => shard.state === state).length;
   return (
@@ -123,6 +125,7 @@ function limitOf(text: string): number | null | undefined {
 }
 
 function RateAsk({ name, onClose }: { readonly name: string; readonly onClose: () => void }) {
+  const [{ instance }] = useView();
   const before = useRate(name).data?.limits;
   const text = (value: number | null | undefined) => (value == null ? "" : String(value));
   const [messages, setMessages] = useState(text(before?.messages_per_s));
@@ -131,7 +134,7 @@ function RateAsk({ name, onClose }: { readonly name: string; readonly onClose: (
   const setting = useChange(setRate, ["rate", "audit"]);
   const values = [limitOf(messages), limitOf(size), limitOf(requests)];
   const isReady = values.every((value) => value !== undefined);
-  const put = () => setting.mutate({ name, limits: { messages_per_s: values[0] ?? null, bytes_per_s: values[1] ?? null, requests_per_s: values[2] ?? null } }, { onSuccess: onClose });
+  const put = () => setting.mutate({ name, instance, limits: { messages_per_s: values[0] ?? null, bytes_per_s: values[1] ?? null, requests_per_s: values[2] ?? null } }, { onSuccess: onClose });
   return (
     <Ask title={`Limits of ${name}`} action="Set" isReady={isReady} isPending={setting.isPending} error={setting.error} onClose={onClose} onDo={put}>
       <p>They hold until the configuration changes them or the appliance is started again. Empty: no limit.</p>
@@ -152,15 +155,23 @@ function LastChange({ name }: { readonly name: string }) {
   return <p className="muted">Last change: {found.operation.replace("pipelines_", "")} by {found.principal}, {ago(found.at_ms, now)}</p>;
 }
 
-function Instance() {
-  const instance = useStore(live).instance;
+/** Each data plane with what is its own: the one that is looked at, or all. */
+function Instances() {
+  const { instance, instances } = useStore(live);
+  const [view] = useView();
+  const shown = instances.length > 1 && view.instance === null ? instances : instance === null ? [] : [instance];
+  return <div className="columns">{shown.map((one) => <Appliance key={one.name} instance={one} />)}</div>;
+}
+
+function Appliance({ instance }: { readonly instance: Instance }) {
   const [isOpen, setOpen] = useState(false);
   const draining = useChange(drainInstance, ["audit"]);
-  if (instance === null) return null;
+  const mood = instance.stale ? "bad" : instance.ready ? "good" : "warn";
   return (
-    <Panel title={`Appliance ${instance.name}`} tools={<Chip mood={instance.ready ? "good" : "warn"}>{instance.ready ? "ready" : "not ready"}</Chip>}>
+    <Panel title={`Appliance ${instance.name}`} tools={<Chip mood={mood}>{instance.stale ? "silent" : instance.ready ? "ready" : "not ready"}</Chip>}>
       <div className="stack">
-        <Facts of={[["phase", instance.phase], ["version", `${instance.version} (${instance.commit})`], ["up", span(instance.uptime_s)], ["shards", count(instance.shards)], ["CPU since the start", span(instance.cpu_seconds)], ["resident", bytes(instance.rss_bytes)], ["peak", bytes(instance.rss_peak_bytes)], ["descriptors", count(instance.open_fds)]]} />
+        {instance.config_differs.length > 0 && <div className="notice warn">It works by another configuration: {instance.config_differs.join(", ")}. Applying the configuration again brings it up.</div>}
+        <Facts of={[["phase", instance.phase], ...(instance.address == null ? [] : [["address", instance.address] as const]), ["version", `${instance.version} (${instance.commit})`], ["up", span(instance.uptime_s)], ["shards", count(instance.shards)], ["CPU since the start", span(instance.cpu_seconds)], ["resident", bytes(instance.rss_bytes)], ["peak", bytes(instance.rss_peak_bytes)], ["descriptors", count(instance.open_fds)]]} />
         {instance.reasons.map((reason) => <div key={reason} className="notice warn">{reason}</div>)}
         <div className="row"><RoleButton needs="admin" color="error" onClick={() => { draining.reset(); setOpen(true); }}>Drain and end the process</RoleButton></div>
       </div>

@@ -29,7 +29,7 @@ function useRates(items: readonly Counted[] | undefined, atMs: number): Rates {
 
 export default function Types() {
   const [view, change] = useView();
-  const types = useTypes(view.pipeline);
+  const types = useTypes(view.pipeline, view.instance);
   const isPaused = usePaused();
   const [text, setText] = useState("");
   const kept = useRates(types.data?.items, types.dataUpdatedAt);

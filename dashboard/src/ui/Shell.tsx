@@ -4,6 +4,7 @@ import Button from "@mui/material/Button";
 import { Suspense, useEffect, useRef, useState } from "react";
 import { NavLink, Outlet, useLocation } from "react-router";
 
+import { lookAt } from "../api/instances";
 import { live } from "../api/live";
 import { useAlerts } from "../api/queries";
 import { signOut, type Me } from "../api/session";
@@ -92,15 +93,33 @@ function TopBar({ me, onMenu }: { readonly me: Me; readonly onMenu: () => void }
         label="Pipeline" value={view.pipeline ?? ""} onChange={(name) => change({ pipeline: name === "" ? null : name })}
         options={[{ value: "", label: "all" }, ...state.pipelines.map((one) => ({ value: one.name, label: one.name }))]}
       />
+      <InstancePick />
       <Choice label="Span" value={view.spanS} onChange={(spanS) => change({ spanS })} options={SPANS.map((one) => ({ value: one.seconds, label: one.label }))} />
       <Button onClick={() => paused.set(!isPaused)} aria-pressed={isPaused} variant={isPaused ? "contained" : "outlined"}>{isPaused ? "Go on" : "Pause drawing"}</Button>
       {view.toMs !== null && <Button onClick={() => change({ toMs: null })}>Back to now</Button>}
       <span className="grow" />
-      {state.instance && <span className="muted" title={`${state.instance.version} (${state.instance.commit})`}>{state.instance.name} · {state.instance.shards} {state.instance.shards === 1 ? "shard" : "shards"}</span>}
+      {state.instance && state.instances.length < 2 && <span className="muted" title={`${state.instance.version} (${state.instance.commit})`}>{state.instance.name} · {state.instance.shards} {state.instance.shards === 1 ? "shard" : "shards"}</span>}
       <ThemePick />
       <span className="muted">{me.name} · {me.role}</span>
       <Button onClick={() => void signOut()}>Sign out</Button>
     </div>
+  );
+}
+
+/** A choice only where there is one; a link to a data plane that is gone still says so. */
+function InstancePick() {
+  const [view, change] = useView();
+  const { instances } = useStore(live);
+  const { instance } = view;
+  useEffect(() => (instance === null ? undefined : lookAt(instance)), [instance]);
+  if (instances.length < 2 && instance === null) return null;
+  const names = instances.map((one) => one.name);
+  const gone = instance !== null && !names.includes(instance) ? [{ value: instance, label: `${instance} (gone)` }] : [];
+  return (
+    <Pick
+      label="Instance" value={instance ?? ""} onChange={(name) => change({ instance: name === "" ? null : name })}
+      options={[{ value: "", label: `all ${instances.length}` }, ...instances.map((one) => ({ value: one.name, label: one.stale ? `${one.name} (silent)` : one.name })), ...gone]}
+    />
   );
 }
 

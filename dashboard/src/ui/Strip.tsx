@@ -3,7 +3,7 @@
 import { useEffect, useState } from "react";
 
 import { useHistory } from "../api/hooks";
-import { live, retryNow } from "../api/live";
+import { live, retryNow, type Instance } from "../api/live";
 import { useConfig, useMinute } from "../api/queries";
 import { useStore } from "../api/store";
 import { lastOf } from "../charts/LineChart";
@@ -76,8 +76,14 @@ const DRAIN_WORDS: Record<string, string> = {
   stopped: "is stopped: nothing is held and nothing is received",
 };
 
+/** "7 of 8 data planes answer." */
+export function answering(instances: readonly Instance[]): string {
+  return `${instances.filter((one) => !one.stale).length} of ${instances.length} data planes answer.`;
+}
+
 /** What makes all that is below it different: staleness, states, a broken law. */
 export function Banners() {
+  const [view] = useView();
   const state = useStore(live);
   const now = useNow();
   const age = state.atMs === 0 ? 0 : now - state.atMs;
@@ -93,6 +99,10 @@ export function Banners() {
       {age > STALE_MS && age <= LOST_MS && <div className="tint warn">Figures are {span(age / 1_000)} old.</div>}
       {state.atMs === 0 && state.problem && <div className="tint bad" role="alert">{state.problem.title}: {state.problem.message}</div>}
       {unaccounted !== 0 && <div className="tint bad" role="alert">The conservation law is broken: {count(unaccounted)} received messages have no fate.</div>}
+      {view.instance !== null && <div className="tint plain">Pipelines, shards and types are those of {view.instance}. Latency, history, queues and Kafka are of all data planes together.</div>}
+      {state.instances.filter((one) => one.stale).map((one) => (
+        <div className="tint bad" role="alert" key={one.name}>Data plane {one.name} does not answer{one.age_s == null ? " and never has" : `: its figures are ${span(one.age_s)} old`}; it counts in no sum. {answering(state.instances)}</div>
+      ))}
       {state.instance !== null && state.instance.phase !== "running" && <div className="tint warn">This appliance is {state.instance.phase}.</div>}
       {state.pipelines.filter((one) => DRAIN_WORDS[one.state] !== undefined).map((one) => (
         <div className="tint warn" key={one.name}>Pipeline {one.name} {DRAIN_WORDS[one.state]}. {count(one.totals.in_flight)} in flight.</div>

@@ -10,7 +10,7 @@ function pipeline(name: string, state: Pipeline["state"], totals: Partial<Pipeli
   return { name, state, reason: "", totals: { ...NONE, ...totals } as Pipeline["totals"], shards: [], clock_skew_s: 0, unaccounted: 0, pollers: 0, kafka_errors: {}, sqs_errors: {}, rejections: {} };
 }
 
-const live = (pipelines: Pipeline[]): Live => ({ instance: null, pipelines, shards: null, atMs: 1, problem: null });
+const live = (pipelines: Pipeline[]): Live => ({ instance: null, instances: [], pipelines, shards: null, atMs: 1, problem: null });
 
 describe("the conservation law", () => {
   it("holds over all pipelines together, with every fate named", () => {
@@ -33,7 +33,7 @@ describe("states", () => {
   });
 
   it("that want attention are sentences with a place to go", () => {
-    const found = warnings({ ...live([{ ...pipeline("orders", "broken"), reason: "Kafka refuses" }, pipeline("b", "paused")]), shards: { started: 1, threads: [], items: [{ shard: 3, turns: 1, stall_us: 250_000, still_s: 0.1, in_flight: 1, in_flight_bytes: 1 }] } });
+    const found = warnings({ ...live([{ ...pipeline("orders", "broken"), reason: "Kafka refuses" }, pipeline("b", "paused")]), shards: { started: 1, threads: [], items: [{ instance: "a", instance_shard: 3, shard: 3, turns: 1, stall_us: 250_000, still_s: 0.1, in_flight: 1, in_flight_bytes: 1 }] } });
     expect(found.map((one) => one.text)).toEqual([
       "Pipeline orders receives nothing: Kafka refuses", "Pipeline b is paused", "Shard 3 stalled for 250 ms within the last second.",
     ]);

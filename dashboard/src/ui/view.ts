@@ -24,6 +24,8 @@ const SPAN_USUAL_S = 300;
 
 export interface View {
   readonly pipeline: string | null;
+  /** One of several data planes; all when it is null. */
+  readonly instance: string | null;
   readonly spanS: number;
   /** End of the window; now when it is null. */
   readonly toMs: number | null;
@@ -37,6 +39,7 @@ export function readView(query: URLSearchParams): View {
   const stages = (query.get("stages") ?? "").split(",").filter((stage) => STAGES.some((known) => known.key === stage));
   return {
     pipeline: query.get("pipeline"),
+    instance: query.get("instance"),
     spanS: SPANS.some((one) => one.seconds === span) ? span : SPAN_USUAL_S,
     toMs: Number.isSafeInteger(to) && to > 0 ? to : null,
     stages: query.has("stages") ? stages : USUAL,
@@ -52,6 +55,7 @@ export function useView(): readonly [View, (change: Partial<View>) => void] {
       const after = new URLSearchParams(before);
       const put = (name: string, value: string | null) => { if (value === null) after.delete(name); else after.set(name, value); };
       if (wanted.pipeline !== undefined) put("pipeline", wanted.pipeline);
+      if (wanted.instance !== undefined) put("instance", wanted.instance);
       if (wanted.spanS !== undefined) put("span", String(wanted.spanS));
       if (wanted.toMs !== undefined) put("to", wanted.toMs === null ? null : String(wanted.toMs));
       if (wanted.stages !== undefined) put("stages", wanted.stages.join(","));
