@@ -13,11 +13,11 @@ CARGO ?= cargo
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e demo test check ratchet ratchet-update \
+.PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check ratchet ratchet-update \
   bench bench-suite peers bench-table setup-deploy setup-dist tf deploy-check deploy-render dist dist-check fmt clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  DEMO_ARGS="--for 20s --rate max --json out.json" goes to `millrace demo`'
 	@echo '  BENCH_ARGS="--rounds 3 --tls" goes to the harness of bench, bench-suite and peers'
 	@echo '  E2E_ARGS="demo accessibility" runs these walks of e2e only'
@@ -37,6 +37,10 @@ setup-dashboard: ## install what the dashboard needs: Node's packages
 setup-e2e: ## install what the browser's walks need: Chromium
 	@tests/install.sh e2e
 
+e2e-soak: setup setup-e2e dashboard ## leave the dashboard open for ten minutes at the demo's highest rate: heap, processor, long tasks
+	$(CARGO) build --release --locked -p controlplane
+	MILLRACE=target/release/millrace npm --prefix dashboard run --silent e2e -- load
+
 demo: setup ## build Millrace and run its whole job on this machine
 	$(CARGO) build --release --locked -p controlplane
 	target/release/millrace demo $(DEMO_ARGS)
@@ -51,10 +55,14 @@ check: setup ## the quick gate: format, lints, unit tests, tidy
 	$(CARGO) test --locked --workspace --lib --features controlplane/failpoints
 	$(CARGO) test --locked --workspace --features controlplane/failpoints --test tidy
 
-dashboard: setup-dashboard ## build the dashboard, which the next build of Millrace embeds
+dashboard: setup-dashboard dashboard/dist/files.tsv ## build the dashboard, which the next build of Millrace embeds
+
+# Only when a source is newer: what embeds it is compiled again otherwise.
+dashboard/dist/files.tsv: $(shell find dashboard/src dashboard/public dashboard/scripts -type f) \
+  dashboard/index.html dashboard/vite.config.ts dashboard/package-lock.json | setup-dashboard
 	npm --prefix dashboard run --silent build
 
-dashboard-check: setup-dashboard ## check the dashboard: types, lints, unit tests, size
+dashboard-check: dashboard ## check the dashboard: types, lints, unit tests, size
 	npm --prefix dashboard run --silent check
 
 e2e: setup setup-test setup-e2e dashboard ## walk through the dashboard in Chromium, against the real binary and a real Kafka

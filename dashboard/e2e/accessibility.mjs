@@ -4,13 +4,9 @@ import { mkdirSync } from "node:fs";
 
 import { signIn, violations, watched } from "./browser.mjs";
 import { makeUsers, PASSWORD } from "./demo.mjs";
+import { SCREENS } from "./screens.mjs";
 import { demo } from "./world.mjs";
 
-const SCREENS = [
-  ["", "Overview"], ["alerts", "Alerts"], ["latency", "Latency"], ["heatmap", "Heatmap"], ["waterfall", "Waterfall"], ["shards", "Shards"],
-  ["queues", "Queues (SQS)"], ["kafka", "Kafka"], ["types", "Types"], ["tail", "Live tail"], ["rejected", "Rejected"], ["pipelines", "Pipelines"],
-  ["topics", "Topics"], ["config", "Configuration"], ["access", "Access"], ["compare", "Compare runs"], ["help", "Help"],
-];
 /** Pictures that are kept, and their widths: the rest are looked at and thrown away. */
 const KEPT = { "": [390, 1280, 1920], latency: [390, 1280], heatmap: [1280], waterfall: [1280], shards: [1280], queues: [1280], pipelines: [1280], config: [1280] };
 const folder = process.env.SCREENSHOTS ?? new URL("../../target/screenshots/", import.meta.url).pathname;

@@ -3,10 +3,8 @@ import { strict as assert } from "node:assert";
 
 import { open, signIn, watched } from "./browser.mjs";
 import { makeUsers, PASSWORD } from "./demo.mjs";
+import { PAYLOADS } from "./hostile.mjs";
 import { appliance, stop, until } from "./world.mjs";
-
-/** What a message may say to break out of a page that shows it as anything but text. */
-const PAYLOADS = ["<img src=x onerror=alert(1)>", "\"><script>alert(2)</script>", "{{constructor.constructor('alert(3)')()}}", "javascript:alert(4)", "<svg/onload=alert(5)>"];
 
 export async function walk(browser, settle) {
   const world = await appliance();

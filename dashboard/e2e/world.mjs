@@ -3,14 +3,16 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const root = new URL("../../", import.meta.url).pathname;
-export const MILLRACE = process.env.MILLRACE ?? `${root}target/debug/millrace`;
+export const MILLRACE = process.env.MILLRACE ? resolve(root, process.env.MILLRACE) : `${root}target/debug/millrace`;
 const SQS = process.env.MILLRACE_SQS ?? `${root}target/debug/millrace-sqs`;
 const KAFKA_LIBS = process.env.KAFKA_LIBS ?? `${root}target/kafka/libs`;
 const ACCOUNT = "000000000000";
 const START_S_MAX = 120;
+/** Where nobody listens. Source: RFC 863, and that hosts of today do not run it. */
+const DISCARD_PORT = 9;
 
 const running = new Set();
 
@@ -61,13 +63,13 @@ async function freePort() {
 }
 
 /** An appliance with the token of its first start. */
-async function ready(program, portFile) {
+async function ready(program, portFile, sign = "/readyz") {
   const url = await until(`${program.name}'s port`, () => {
     if (program.child.exitCode !== null) throw new Error(program.log.slice(-2_000));
     return `http://127.0.0.1:${Number(readFileSync(portFile, "utf8")) || (() => { throw new Error("no port yet"); })()}`;
   }, START_S_MAX);
   const token = await until(`${program.name}'s token`, () => /\bmb_[\w-]+/.exec(program.log)?.[0], START_S_MAX);
-  await until(`${program.name} to be ready`, async () => (await fetch(`${url}/readyz`)).ok, START_S_MAX);
+  await until(`${program.name} to be ready`, async () => (await fetch(`${url}${sign}`)).ok, START_S_MAX);
   return { program, url, token };
 }
 
@@ -111,6 +113,44 @@ auto.create.topics.enable=false
   return { broker, bootstrap: `127.0.0.1:${plain}` };
 }
 
+/** What one that talks to the SQS server needs; the server checks the form of signatures only. */
+const KEYS = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "canary-of-a-secret-key", AWS_EC2_METADATA_DISABLED: "true" };
+
+/** Data planes of these names under one control plane. Their broker answers nobody: what they show is what is looked at. */
+export async function planes(names) {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-e2e-"));
+  const [sqsPort, portFile] = [await freePort(), join(folder, "port")];
+  const sqs = start("sqs", SQS, ["serve", "--listen", `127.0.0.1:${sqsPort}`, "--queue", "orders"]);
+  await until("the queue", async () => (await fetch(`http://127.0.0.1:${sqsPort}/_stats`)).ok);
+  const door = (name) => `unix:${join(folder, `${name}.sock`)}`;
+  const config = (name, tables) => {
+    const file = join(folder, `${name}.toml`);
+    writeFileSync(file, `${tables}
+[shards]
+count = 1
+pin = false
+[[pipeline]]
+name = "orders"
+queue = { url = "http://127.0.0.1:${sqsPort}/${ACCOUNT}/orders", region = "us-east-1", wait_time = "1s" }
+kafka = { brokers = ["127.0.0.1:${DISCARD_PORT}"] }
+route = { topic = "orders" }
+`);
+    return file;
+  };
+  const members = new Map(names.map((name) => {
+    const file = config(name, `[door]\nlisten = ${JSON.stringify(door(name))}\nname = ${JSON.stringify(name)}`);
+    return [name, start(name, MILLRACE, ["dataplane", "--config", file], KEYS)];
+  }));
+  const attached = names.map((name) => `[[attach]]\naddress = ${JSON.stringify(door(name))}`).join("\n");
+  const file = config("control", `[api]\nlisten = "127.0.0.1:0"\nstore = ${JSON.stringify(join(folder, "store"))}\n${attached}`);
+  const program = start("controlplane", MILLRACE, ["controlplane", "--config", file, "--port-file", portFile], KEYS);
+  const up = await ready(program, portFile, "/livez");
+  return {
+    ...up, members,
+    end: async () => { await Promise.all([program, ...members.values(), sqs].map((one) => stop(one, "SIGKILL"))); rmSync(folder, { recursive: true, force: true }); },
+  };
+}
+
 /** An appliance between an SQS server and a real Kafka, with a pipeline that takes JSON only. */
 export async function appliance() {
   const folder = mkdtempSync(join(tmpdir(), "millrace-e2e-"));
@@ -142,8 +182,7 @@ validate = { json = true }
     await new Promise((resolve) => made.child.on("exit", resolve));
     if (made.child.exitCode !== 0) throw new Error(made.log);
   }
-  const keys = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "canary-of-a-secret-key", AWS_EC2_METADATA_DISABLED: "true" };
-  const program = start("millrace", MILLRACE, ["run", "--config", file, "--port-file", portFile], keys);
+  const program = start("millrace", MILLRACE, ["run", "--config", file, "--port-file", portFile], KEYS);
   const up = await ready(program, portFile);
   return {
     ...up, broker,

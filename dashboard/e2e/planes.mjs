@@ -1,0 +1,46 @@
+// Two data planes under one control plane: one picture, a choice, an order to one of them, and one that dies.
+import { strict as assert } from "node:assert";
+
+import { open, signIn, watched } from "./browser.mjs";
+import { makeUsers, PASSWORD } from "./demo.mjs";
+import { planes, stop, until } from "./world.mjs";
+
+export async function walk(browser, check) {
+  const world = await planes(["left", "right"]);
+  await makeUsers(world);
+  const page = await watched(browser, world.url);
+  await signIn(page, world.url, "ada", PASSWORD);
+
+  await check("several data planes are one picture, and each can be looked at", async () => {
+    const pick = page.getByLabel("Instance");
+    await pick.waitFor();
+    assert.deepEqual((await pick.locator("option").allInnerTexts()).map((text) => text.trim()), ["all 2", "left", "right"]);
+    await open(page, "Shards");
+    await page.getByText("2 of 2 answered").waitFor();
+    await pick.selectOption("left");
+    await page.getByText("1 of 1 answered").waitFor();
+    await page.getByText(/Pipelines, shards and types are those of left/).waitFor();
+    assert.match(page.url(), /instance=left/);
+  });
+
+  await check("an order goes to the one that is looked at", async () => {
+    await open(page, "Pipelines");
+    await page.getByRole("button", { name: "Pause", exact: true }).click();
+    await page.getByRole("dialog").getByText("On left only.").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Pause", exact: true }).click();
+    await page.getByText(/Pipeline orders is paused/).waitFor();
+    await page.getByLabel("Instance").selectOption("right");
+    await page.locator(".panel .chip", { hasText: "running" }).first().waitFor();
+    assert.equal(await page.getByText(/Pipeline orders is paused/).count(), 0);
+  });
+
+  await check("a data plane that dies is named, and counts in no sum", async () => {
+    await page.getByLabel("Instance").selectOption("");
+    await stop(world.members.get("left"), "SIGKILL");
+    await page.getByText(/Data plane left does not answer.*1 of 2 data planes answer/).waitFor();
+    await until("one shard", async () => (await page.getByText("On 1 of 1 shards").count()) + (await page.locator(".panel .chip", { hasText: "running" }).count()) > 0);
+    await page.getByText("✓ adds up").waitFor();
+  });
+  await page.context().close();
+  await world.end();
+}
