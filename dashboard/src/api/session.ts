@@ -125,7 +125,8 @@ export function renew(): Promise<boolean> {
 /** The answer to a token that is refused: another one, or the sign-in page. Throws while the server cannot be asked. */
 export async function refused(): Promise<boolean> {
   if (kept(ofTab, TOKEN_KEY) === null && await renew()) return true;
-  signedOut("Your session has ended. Sign in again to go on where you were.");
+  // Whoever has signed out already knows why.
+  if (session.get().state !== "signed-out") signedOut("Your session has ended. Sign in again to go on where you were.");
   return false;
 }
 

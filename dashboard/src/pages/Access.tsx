@@ -51,7 +51,7 @@ function Users() {
       {change.error && <ProblemNotice error={change.error} />}
       <Read of={users} what="Users">
         {(data) => data.items.length === 0 ? <Empty title="No user yet" why="Make the first admin; the token of the first start ends then." command="millrace users add NAME --role admin" /> : (
-          <table className="grid">
+          <div className="scroll" tabIndex={0} role="region" aria-label="Users"><table className="grid">
             <thead><tr><th scope="col">user</th><th scope="col">role</th><th scope="col">state</th><th scope="col">since</th><th scope="col">do</th></tr></thead>
             <tbody>
               {data.items.map((one) => (
@@ -63,7 +63,7 @@ function Users() {
                 </tr>
               ))}
             </tbody>
-          </table>
+          </table></div>
         )}
       </Read>
       {isAdding && <AddUser onClose={() => setAdding(false)} />}
@@ -115,10 +115,10 @@ function Sessions({ all }: { readonly all: boolean }) {
       {end.error && <ProblemNotice error={end.error} />}
       <Read of={sessions} what="Sessions">
         {(data) => data.items.length === 0 ? <p className="muted">Nobody is signed in by name.</p> : (
-          <table className="grid">
+          <div className="scroll" tabIndex={0} role="region" aria-label="Sessions"><table className="grid">
             <thead><tr><th scope="col">user</th><th scope="col">from</th><th scope="col">begun</th><th scope="col">renewed</th><th scope="col">ends</th><th scope="col">do</th></tr></thead>
             <tbody>{data.items.map((one) => <tr key={one.id}><th scope="row">{one.user}</th><td className="mono">{one.address}</td><td>{moment(one.created_ms)}</td><td>{moment(one.used_ms)}</td><td>{moment(one.expires_ms)}</td><td><Button onClick={() => end.mutate({ id: one.id, mine: !all })}>End</Button></td></tr>)}</tbody>
-          </table>
+          </table></div>
         )}
       </Read>
     </Panel>

@@ -74,7 +74,7 @@ function Editor({ config }: { readonly config: InForce }) {
         <Text text={text} area={area} onChange={setText} onLine={setLine} />
         <p className="muted" aria-live="polite">{hint === null ? `Line ${line}` : `Line ${line}: ${hint}`}</p>
         <div className="row">
-          <RoleButton needs="admin" variant="contained" disabled={!isChanged || check.verdict?.valid !== true || check.differences.length === 0} onClick={() => setAsking(true)}>Apply…</RoleButton>
+          <RoleButton needs="admin" variant="contained" disabled={!isChanged || !check.isCurrent || check.verdict?.valid !== true || check.differences.length === 0} onClick={() => setAsking(true)}>Apply…</RoleButton>
           <Button disabled={!isChanged} onClick={() => setText(toml)}>Undo all</Button>
         </div>
       </Panel>
@@ -92,6 +92,8 @@ interface Check {
   readonly verdict: Body<"Verdict"> | null;
   readonly differences: readonly Difference[];
   readonly isChecking: boolean;
+  /** Whether what was found out is about the text as it is now. */
+  readonly isCurrent: boolean;
   readonly error: ReturnType<typeof useChange>["error"];
 }
 
@@ -106,7 +108,7 @@ function useCheck(text: string, toml: string): Check {
     const timer = setTimeout(() => ask(text, { onSuccess: (verdict) => { if (verdict.valid) compare(text); else forgetDiff(); } }), QUIET_MS);
     return () => clearTimeout(timer);
   }, [text, toml, ask, compare, forget, forgetDiff]);
-  return { verdict: validate.data ?? null, differences: diff.data?.items ?? [], isChecking: validate.isPending || diff.isPending, error: validate.error ?? diff.error };
+  return { verdict: validate.data ?? null, differences: diff.data?.items ?? [], isChecking: validate.isPending || diff.isPending, isCurrent: diff.isSuccess && diff.variables === text && validate.variables === text, error: validate.error ?? diff.error };
 }
 
 interface TextProps {

@@ -70,10 +70,10 @@ export function Backups() {
       {taking.data && <div className="notice good" role="status">{taking.data.name}: {bytes(taking.data.bytes)}</div>}
       <Read of={backups} what="Backups">
         {(data) => data.items.length === 0 ? <Empty title="No backup yet" why="Users, keys, audit log and history go into one file beside the store; secrets of the configuration are not in it." command="millrace backup" /> : (
-          <table className="grid">
+          <div className="scroll" tabIndex={0} role="region" aria-label="Backups"><table className="grid">
             <thead><tr><th scope="col">backup</th><th scope="col">taken</th><th scope="col" className="number">size</th><th scope="col"><span className="sr">restore</span></th></tr></thead>
             <tbody>{data.items.map((one) => <tr key={one.name}><th scope="row" className="mono">{one.name}</th><td>{moment(one.created_ms)}</td><td className="number">{bytes(one.bytes)}</td><td><Button onClick={() => setOpen(one.name)}>Restore…</Button></td></tr>)}</tbody>
-          </table>
+          </table></div>
         )}
       </Read>
       {open !== null && <RestoreAsk name={open} onClose={() => setOpen(null)} />}
@@ -85,13 +85,19 @@ function backText(before: string | null | undefined): string {
   return `The backup is back.${before == null ? "" : ` What was there before is in ${before}.`}`;
 }
 
+async function restoreForGood(name: string) {
+  const done = await restoreBackup({ name, dryRun: false });
+  sessionsEnded(backText(done.safety_backup));
+  return done;
+}
+
 function RestoreAsk({ name, onClose }: { readonly name: string; readonly onClose: () => void }) {
   const preview = useChange(restoreBackup);
-  const restoring = useChange(restoreBackup, ["backups", "users", "keys", "audit", "versions", "baselines"]);
+  const restoring = useChange(restoreForGood, ["backups", "users", "keys", "audit", "versions", "baselines"]);
   const shown = restoring.data ?? preview.data;
   const run = () => {
     if (restoring.data) onClose();
-    else if (preview.data) restoring.mutate({ name, dryRun: false }, { onSuccess: (done) => sessionsEnded(backText(done.safety_backup)) });
+    else if (preview.data) restoring.mutate(name);
     else preview.mutate({ name, dryRun: true });
   };
   return (

@@ -55,7 +55,8 @@ function Queue({ name, isOnly }: { readonly name: string; readonly isOnly: boole
   const receives = sum(column("receives"));
   const received = sum(column("received"));
   const empty = sum(column("empty_receives"));
-  const shape = left === null ? (lastOf(visible) === 0 ? "The queue is empty." : "It does not shrink at this rate.") : `Empty in ${span(left)} at this rate.`;
+  const depth = lastOf(visible);
+  const shape = depth === null ? "SQS has not told how many messages wait; the settings below say why." : left !== null ? `Empty in ${span(left)} at this rate.` : depth === 0 ? "The queue is empty." : "It does not shrink at this rate.";
   return (
     <Panel title={isOnly ? "Queue" : `Queue of ${name}`}>
       <div className="stack">

@@ -82,10 +82,12 @@ function Walk({ label, percentile, stages, isShare, slowest }: {
           return <rect key={part.key} x={from} y="2" width={Math.max(width - 1, 0.5)} height="22" className={part.key === "waiting" ? "waiting" : `fill-${lookOf(part.key)}`} />;
         })}
       </svg>
-      <table className="grid">
-        <thead><tr>{parts.map((part) => <th key={part.key} scope="col"><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" className={part.key === "waiting" ? "waiting" : `fill-${lookOf(part.key)}`} /></svg> {part.label}</th>)}</tr></thead>
-        <tbody><tr>{parts.map((part) => <td key={part.key}>{isShare ? percent(sum === 0 ? 0 : part.us / sum) : duration(part.us)}</td>)}</tr></tbody>
-      </table>
+      <div className="scroll" tabIndex={0} role="region" aria-label={`Stages at ${label}`}>
+        <table className="grid">
+          <thead><tr>{parts.map((part) => <th key={part.key} scope="col"><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" className={part.key === "waiting" ? "waiting" : `fill-${lookOf(part.key)}`} /></svg> {part.label}</th>)}</tr></thead>
+          <tbody><tr>{parts.map((part) => <td key={part.key}>{isShare ? percent(sum === 0 ? 0 : part.us / sum) : duration(part.us)}</td>)}</tr></tbody>
+        </table>
+      </div>
       {excess > 0 && <p className="muted">Together the stages' own {label} are {duration(excess)} more than the whole's: slow stages of different messages.</p>}
     </figure>
   );
