@@ -68,7 +68,7 @@ export function PercentileCurve({ title, sentence, curves, isLog, limitUs, heigh
 
   const build = (colours: Palette): Omit<uPlot.Options, "width" | "height"> => ({
     legend: { show: false },
-    padding: [10, 12, 0, 0],
+    padding: [10, 26, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
       x: { time: false, range: [0, end] },
@@ -78,7 +78,7 @@ export function PercentileCurve({ title, sentence, curves, isLog, limitUs, heigh
       {
         ...axis(colours), size: 30,
         splits: () => TICKS.map(place).filter((x) => x <= end + 0.001),
-        values: (_plot, splits) => splits.map((x) => `${Number(percentileAt(x).toPrecision(7))} %`),
+        values: (plot, splits) => roomy(splits, (x) => plot.valToPos(x, "x")).map((x) => (x === null ? "" : `${Number(percentileAt(x).toPrecision(7))} %`)),
       },
       { ...axis(colours), size: 66, space: 30, values: (_plot, splits) => splits.map((value: number | null) => (value === null ? "" : isLog ? logTick(value) : inUnit(value, unit))) },
     ],
@@ -102,6 +102,19 @@ export function PercentileCurve({ title, sentence, curves, isLog, limitUs, heigh
       <Plot shape={shape} build={build} data={data} height={height} label={title} describe={describe} />
     </Figure>
   );
+}
+
+/** Width of the widest name of a tick, CSS pixels, by eye. */
+const TICK_PX = 52;
+
+/** Ticks that have room for their name, from the tail down: it is the tail that one reads. */
+export function roomy(splits: readonly number[], positionOf: (x: number) => number): (number | null)[] {
+  let next = Infinity;
+  return splits.toReversed().map((x) => {
+    if (next - positionOf(x) < TICK_PX) return null;
+    next = positionOf(x);
+    return x;
+  }).toReversed();
 }
 
 /** Of a logarithmic axis only the powers are written: the rest would lie on each other. */

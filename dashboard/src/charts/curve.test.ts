@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 
 import { axisEnd, crossing, endOf, percentileAt, place, readHgrm, sampled, sureUpTo, total, valueAt, type CurvePoint } from "./curve";
 import { readV2 } from "./hdr";
+import { roomy } from "./PercentileCurve";
 import { curveSvg, escapeXml } from "./svg";
 
 /** Latencies with a tail, the same in every run. */
@@ -106,5 +107,13 @@ describe("curves together", () => {
     expect(svg).not.toMatch(/<script|<b>/);
     expect(escapeXml("<&>\"'")).toBe("&#60;&#38;&#62;&#34;&#39;");
     expect(svg).toMatch(/^<svg[^>]+>.+<\/svg>\n$/s);
+  });
+});
+
+describe("names of ticks", () => {
+  it("never lie on each other, and it is the tail that keeps its own", () => {
+    expect(roomy([0, 1, 2, 3], (x) => x * 100)).toEqual([0, 1, 2, 3]);
+    expect(roomy([0, 1, 2, 3], (x) => x * 30)).toEqual([null, 1, null, 3]);
+    expect(roomy([], () => 0)).toEqual([]);
   });
 });
