@@ -48,7 +48,9 @@ export async function signIn(page, url, name, password) {
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { name: "Overview", exact: true }).waitFor();
+  const refusal = page.getByRole("alert").first();
+  await page.getByRole("heading", { name: "Overview", exact: true }).or(refusal).first().waitFor();
+  if (await page.getByRole("heading", { name: "Sign in" }).isVisible()) throw new Error(`signing in as ${name}: ${await refusal.innerText()}`);
 }
 
 /** Opens a screen by the menu. */
