@@ -136,7 +136,7 @@ export async function walk(browser, settle) {
     await page.getByRole("button", { name: "Apply…" }).click();
     await page.getByRole("button", { name: "Apply", exact: true }).click();
     await page.getByRole("dialog").getByText("precondition_failed").waitFor();
-    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Cancel" }).click();
     // What one has typed is still there, and one may go on from it.
     await page.getByText(/has come into force since you began/).waitFor();
     assert.equal(await editor.inputValue(), limited(before, 50));
@@ -173,6 +173,7 @@ export async function walk(browser, settle) {
   });
 
   await check("the appliance ends: the page says how old its figures are, and how to try again", async () => {
+    await page.locator(".strip .chip", { hasText: "running" }).waitFor();
     await stop(world.program, "SIGKILL");
     await page.getByText(/No figures for/).waitFor({ timeout: 40_000 });
     await page.getByRole("button", { name: "Retry now" }).click();

@@ -48,7 +48,8 @@ export function Ask(props: AskProps) {
         </DialogContent>
         <DialogActions>
           <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" variant="contained" color={props.isDangerous === true ? "error" : "primary"} disabled={!agreed || !isReady || isPending}>
+          {/* Never disabled while it works: a disabled button loses the focus, and with it Esc. Pressing it again does nothing. */}
+          <Button type="submit" variant="contained" color={props.isDangerous === true ? "error" : "primary"} disabled={!agreed || !isReady} aria-busy={isPending}>
             {isPending ? "Working…" : action}
           </Button>
         </DialogActions>

@@ -52,7 +52,7 @@ describe("imbalance", () => {
 describe("an address", () => {
   it("is read whole, and nonsense in it is left out", () => {
     const view = readView(new URLSearchParams("pipeline=orders&span=600&to=1700000000000&stages=decode,nonsense&baseline=b"));
-    expect(view).toEqual({ pipeline: "orders", spanS: 600, toMs: 1_700_000_000_000, stages: ["decode"], baseline: "b" });
+    expect(view).toEqual({ pipeline: "orders", instance: null, spanS: 600, toMs: 1_700_000_000_000, stages: ["decode"], baseline: "b" });
     const usual = readView(new URLSearchParams("span=7&to=-1"));
     expect([usual.spanS, usual.toMs, usual.stages.length > 0]).toEqual([300, null, true]);
   });
