@@ -6,19 +6,22 @@ export CARGO_TERM_COLOR ?= auto
 
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+E2E_ARGS ?=
 CARGO ?= cargo
 
 # Counts instructions. Built with the features of controlplane, so that it shares what `make demo` has built.
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help setup setup-test setup-ratchet demo test check faults api-cases ratchet ratchet-update bench bench-suite peers bench-table \
-  setup-deploy setup-dist tf deploy-check deploy-render dist dist-check fmt clean
+.PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check \
+  faults api-cases ratchet ratchet-update bench bench-suite peers bench-table setup-deploy setup-dist tf deploy-check deploy-render \
+  dist dist-check fmt clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  DEMO_ARGS="--for 20s --rate max --json out.json" goes to `millrace demo`'
 	@echo '  BENCH_ARGS="--rounds 3 --tls" goes to the harness of bench, bench-suite and peers'
+	@echo '  E2E_ARGS="demo accessibility" runs these walks of e2e only'
 
 setup: ## install what the build needs (Debian packages)
 	@tests/install.sh build
@@ -28,6 +31,16 @@ setup-test: ## install what the tests need: Java, Maven, Kafka's and ElasticMQ's
 
 setup-ratchet: ## install what the ratchet needs: valgrind
 	@tests/install.sh ratchet
+
+setup-dashboard: ## install what the dashboard needs: Node's packages
+	@tests/install.sh dashboard
+
+setup-e2e: ## install what the browser's walks need: Chromium
+	@tests/install.sh e2e
+
+e2e-soak: setup setup-e2e dashboard ## leave the dashboard open for ten minutes at the demo's highest rate: heap, processor, long tasks
+	$(CARGO) build --release --locked -p controlplane
+	MILLRACE=target/release/millrace npm --prefix dashboard run --silent e2e -- load
 
 demo: setup ## build Millrace and run its whole job on this machine
 	$(CARGO) build --release --locked -p controlplane
@@ -52,6 +65,20 @@ api-cases: setup setup-test ## send generated requests as each role to a running
 	@tests/install.sh cases
 	$(CARGO) build --locked -p controlplane --features failpoints
 	target/venv-cases/bin/python tests/conformance/cases.py target/debug/millrace $(CASES)
+
+dashboard: setup-dashboard dashboard/dist/files.tsv ## build the dashboard, which the next build of Millrace embeds
+
+# Only when a source is newer: what embeds it is compiled again otherwise.
+dashboard/dist/files.tsv: $(shell find dashboard/src dashboard/public dashboard/scripts -type f) \
+  dashboard/index.html dashboard/vite.config.ts dashboard/package-lock.json | setup-dashboard
+	npm --prefix dashboard run --silent build
+
+dashboard-check: dashboard ## check the dashboard: types, lints, unit tests, size
+	npm --prefix dashboard run --silent check
+
+e2e: setup setup-test setup-e2e dashboard ## walk through the dashboard in Chromium, against the real binary and a real Kafka
+	$(CARGO) build --locked --workspace --features controlplane/failpoints
+	npm --prefix dashboard run --silent e2e -- $(E2E_ARGS)
 
 ratchet: setup setup-ratchet ## count the instructions of the hot path; fail where they rose by more than 5 %
 	$(CARGO) build --release --locked $(COUNTER)

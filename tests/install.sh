@@ -4,6 +4,8 @@
 #   tests/install.sh test     Java, Maven, jars of Kafka and ElasticMQ, moto in a venv
 #   tests/install.sh ratchet  valgrind
 #   tests/install.sh cases    Schemathesis in a venv
+#   tests/install.sh dashboard  packages of dashboard/package-lock.json; needs Node 20.19 or newer
+#   tests/install.sh e2e      Chromium, and what the dashboard needs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -91,10 +93,27 @@ cases() {
   fi
 }
 
+dashboard() {
+  command -v npm >/dev/null || { say "Node 20.19 or newer is missing: https://nodejs.org, then run this again"; exit 1; }
+  if [ ! -f dashboard/node_modules/.complete ] || [ dashboard/package-lock.json -nt dashboard/node_modules/.complete ]; then
+    say "installing the packages of dashboard/package-lock.json"
+    npm --prefix dashboard ci --silent --no-fund --no-audit
+    touch dashboard/node_modules/.complete
+  fi
+}
+
+e2e() {
+  dashboard
+  # Fonts, so that pictures have letters.
+  packages chromium fonts-dejavu-core
+}
+
 case "${1:-}" in
   build) build ;;
   test) tests ;;
   ratchet) ratchet ;;
   cases) cases ;;
-  *) sed -n '2,6p' "$0"; exit 2 ;;
+  dashboard) dashboard ;;
+  e2e) e2e ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
 esac

@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod configs;
 mod cores;
+mod dashboard;
 mod demo;
 mod exit;
 mod fit;

@@ -32,7 +32,7 @@ fn a_signal_drains_and_exits_0_with_nothing_left_invisible() {
         "{metrics}"
     );
     assert!(metrics.contains("millrace_messages_unaccounted{pipeline=\"orders\"} 0"), "{metrics}");
-    let (status, page) = running.get("/");
+    let (status, page) = running.get("/plain");
     assert!(status == 200 && page.contains("<td>500</td>"), "{page}");
     running.signal("HUP");
     running.signal("USR1");

@@ -4,6 +4,7 @@
 //! a connection, time for a peer to read. What is answered stands in [`routes`] (health, metrics, the page) and
 //! in [`crate::api`].
 
+mod curve;
 mod page;
 pub(crate) mod pem;
 mod places;

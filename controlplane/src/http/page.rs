@@ -1,4 +1,4 @@
-//! The page at `/`: the figures as plain tables, drawn by the server, read again every two seconds.
+//! The page at `/`: the figures as plain tables, drawn by the server, read again every second.
 //!
 //! Pure. No script, no style in the document, everything from outside escaped: the page shows type names that
 //! senders of messages choose.
@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use dataplane::stats::STAGES;
 
+use super::curve;
+use crate::dashboard;
 use crate::snapshot::{Pipeline, Snapshot, state_text};
 use crate::term::{bytes, micros, thousands};
 
@@ -22,13 +24,16 @@ th:first-child, td:first-child { text-align: left; }
 footer { margin-top: 2rem; opacity: .7; font-size: .85rem; }
 ";
 
+/// How one gets the dashboard.
+const NOT_BUILT: &str = " This binary has no dashboard: <code>make dashboard</code>, then build it again.";
+
 /// Message types shown; `/snapshot` has all.
 const TYPES_SHOWN: usize = 16;
 
 /// Draws the page.
 pub(super) fn draw(snapshot: &Snapshot) -> String {
     let mut html = String::from(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"2\">\
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Millrace</title>\
          <link rel=\"stylesheet\" href=\"/style.css\"></head><body>\n<h1>Millrace</h1>\n",
     );
@@ -38,7 +43,8 @@ pub(super) fn draw(snapshot: &Snapshot) -> String {
     let _ = writeln!(
         html,
         "<footer>The same as JSON: <a href=\"/snapshot\">/snapshot</a>; for Prometheus: <a href=\"/metrics\">/metrics</a>; \
-         health: <a href=\"/readyz?verbose\">/readyz</a>, <a href=\"/livez?verbose\">/livez</a>.</footer></body></html>"
+         health: <a href=\"/readyz?verbose\">/readyz</a>, <a href=\"/livez?verbose\">/livez</a>.{}</footer></body></html>",
+        if dashboard::is_built() { "" } else { NOT_BUILT }
     );
     html
 }
@@ -71,6 +77,7 @@ fn draw_pipeline(html: &mut String, pipeline: &Pipeline) {
         count => format!("<td class=\"bad\">{count} unaccounted</td>"),
     };
     let _ = writeln!(html, "{law}</tr></tbody></table>");
+    curve::draw(html, &pipeline.latency_us);
     draw_latency(html, pipeline);
     draw_types(html, pipeline);
 }

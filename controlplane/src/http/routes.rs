@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::{Peer, page};
 use crate::api::{self, Code, Ctx, Problem};
+use crate::dashboard::{self, Served};
 use crate::health::{self, Check};
 use crate::{metrics, snapshot};
 
@@ -53,6 +54,11 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 pub(super) fn router(ctx: Ctx) -> Router {
     let open = Router::new()
         .route("/", get(front))
+        .route("/ui", get(dashboard::show))
+        .route("/ui/", get(dashboard::show))
+        .route("/ui/{*place}", get(dashboard::show))
+        .route("/assets/{*file}", get(dashboard::file))
+        .route("/plain", get(plain))
         .route("/style.css", get(style))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
@@ -92,8 +98,12 @@ async fn rules(State(ctx): State<Ctx>, mut request: Request, next: Next) -> Resp
     if is_api {
         response = Problem::instead_of_bare(response);
     }
+    let is_dashboard = response.extensions().get::<Served>().is_some();
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, value);
+        // The dashboard runs scripts under a policy of its own, and its files may be kept.
+        if !(is_dashboard && response.headers().contains_key(&name)) {
+            response.headers_mut().insert(name, value);
+        }
     }
     if peer.tls {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
@@ -254,7 +264,15 @@ async fn figures(State(ctx): State<Ctx>, who: Who, RawQuery(query): RawQuery) ->
     axum::Json(document).into_response()
 }
 
+/// The dashboard, which shows nothing before one has signed in; without it the page that the server draws.
 async fn front(State(ctx): State<Ctx>, who: Who) -> Response {
+    if dashboard::is_built() {
+        return dashboard::show().await;
+    }
+    plain(State(ctx), who).await
+}
+
+async fn plain(State(ctx): State<Ctx>, who: Who) -> Response {
     if let Err(problem) = is_trusted(&ctx, &who).await {
         return refused(problem, false);
     }
@@ -330,7 +348,8 @@ mod tests {
     #[test]
     fn every_route_answers_with_the_security_headers() {
         let board = Arc::new(running());
-        for path in ["/", "/style.css", "/livez", "/readyz", "/healthz", "/metrics", "/snapshot", "/nowhere"]
+        for path in
+            ["/plain", "/style.css", "/livez", "/readyz", "/healthz", "/metrics", "/snapshot", "/nowhere"]
         {
             let answer = ask(&board, path);
             assert_eq!(answer.status, if path == "/nowhere" { 404 } else { 200 }, "{path}");
@@ -392,7 +411,7 @@ mod tests {
                 request.headers_mut().insert(name, HeaderValue::from_static("192.0.2.7"));
             })
         };
-        for path in ["/", "/metrics", "/snapshot"] {
+        for path in ["/plain", "/metrics", "/snapshot"] {
             let answer = elsewhere(path);
             assert_eq!(answer.status, 401, "{path}");
             for name in ["x-forwarded-for", "forwarded", "via"] {

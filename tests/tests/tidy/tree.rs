@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 /// What is made, not written.
-const BUILT: [&str; 5] = ["target", ".git", ".cache", "node_modules", "__pycache__"];
+const BUILT: [&str; 6] = ["target", ".git", ".cache", "node_modules", "dist", "__pycache__"];
 
 /// A text file of the project.
 #[derive(Clone, Debug)]

@@ -1,0 +1,45 @@
+// As many messages as the pump takes behind it, for some minutes: the heap stays flat, the main thread free.
+import { strict as assert } from "node:assert";
+
+import { signIn, watched } from "./browser.mjs";
+import { makeUsers, PASSWORD } from "./demo.mjs";
+import { demo } from "./world.mjs";
+
+const MINUTES = Number(process.env.LOAD_MINUTES ?? 10);
+const HEAP_GROWTH_MAX = 1.3;
+const BUSY_MAX = 0.1;
+const TASK_MS_MAX = 100;
+
+export async function walk(browser, check) {
+  const world = await demo(["--rate", process.env.LOAD_RATE ?? "max"]);
+  await makeUsers(world);
+  const page = await watched(browser, world.url);
+  await check(`${MINUTES} minutes under load: heap flat, at most a tenth of a core, no long task`, async () => {
+    await signIn(page, world.url, "ada", PASSWORD);
+    await page.waitForTimeout(15_000);
+    await page.evaluate(() => {
+      window.longTasks = [];
+      new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.longTasks.push(entry.duration); }).observe({ type: "longtask" });
+    });
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable");
+    const figures = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      const { metrics } = await session.send("Performance.getMetrics");
+      const of = (name) => metrics.find((metric) => metric.name === name).value;
+      return { heap: of("JSHeapUsedSize"), busy: of("TaskDuration"), at: Date.now() };
+    };
+    // Ten minutes of seconds fill the rings; what grows after that is a leak.
+    const first = await figures();
+    await page.waitForTimeout(MINUTES * 60_000);
+    const last = await figures();
+    const busy = (last.busy - first.busy) / ((last.at - first.at) / 1_000);
+    const longest = Math.max(0, ...(await page.evaluate(() => window.longTasks)));
+    console.log(`        heap ${(first.heap / 1e6).toFixed(1)} MB, then ${(last.heap / 1e6).toFixed(1)} MB; ${(busy * 100).toFixed(1)} % of a core; longest task ${longest.toFixed(0)} ms`);
+    assert.ok(last.heap < first.heap * HEAP_GROWTH_MAX + 4e6, "the heap has grown");
+    assert.ok(busy < BUSY_MAX, "the page takes more than a tenth of a core");
+    assert.ok(longest < TASK_MS_MAX, "a task was long");
+  });
+  await page.context().close();
+  await world.end();
+}
