@@ -6,43 +6,8 @@
 
 mod world;
 
-use std::io::Write;
-use std::path::Path;
-use std::process::Stdio;
-
 use serde_json::Value;
-use world::{Running, World, millrace, told, wait};
-
-const PASSWORD: &str = "correct horse battery";
-
-/// A person at a terminal of their own: where sessions are kept, and which appliance is asked.
-struct Person<'a> {
-    home: &'a Path,
-    api: String,
-    token: Option<String>,
-}
-
-impl Person<'_> {
-    /// Exit code, stdout and stderr of a verb; `input` goes to its stdin.
-    fn says(&self, verb: &[&str], input: &str) -> (i32, String, String) {
-        let mut command = millrace(verb);
-        command.env("XDG_CONFIG_HOME", self.home).env("MILLRACE_API", &self.api);
-        if let Some(token) = &self.token {
-            command.env("MILLRACE_TOKEN", token);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // A verb that reads nothing may have ended already.
-        let _closed = child.stdin.take().unwrap().write_all(input.as_bytes());
-        told(&child.wait_with_output().unwrap())
-    }
-
-    fn json(&self, verb: &[&str], input: &str) -> Value {
-        let (code, out, error) = self.says(&[verb, &["-o", "json"]].concat(), input);
-        assert_eq!(code, 0, "{verb:?}: {error}");
-        serde_json::from_str(&out).unwrap_or(Value::Null)
-    }
-}
+use world::{PASSWORD, Person, Running, World, wait};
 
 #[test]
 fn from_the_first_token_to_a_restore() {

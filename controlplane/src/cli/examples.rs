@@ -77,7 +77,16 @@ Examples:
   millrace config schema > millrace.schema.json
       lets editors complete and check the file
   millrace config show --queue https://sqs.eu-west-1.amazonaws.com/1/orders --brokers b1:9092 --topic orders
-      the file that these flags amount to";
+      the file that these flags amount to
+  millrace config show --running > millrace.toml && millrace config diff millrace.toml
+      what an appliance runs, and what another file would change
+  millrace config apply millrace.toml --comment \"longer drains\"
+      shows what differs, asks, and puts it into force on every shard or on none
+  millrace config history && millrace config rollback 7 --yes
+      what was in force, and bringing one back
+
+`diff`: exit code 0 nothing differs, 1 something does. `apply` and `rollback`: 0 in force on all shards, 1 refused or
+not yet on all, 2 not confirmed, 69 unreachable, 77 refused by role.";
 
 pub(super) const LOGIN: &str = "\
 Examples:
@@ -98,8 +107,103 @@ Examples:
       stop receiving; what is held is finished
   millrace pipelines drain orders -o json
       the same, and wait until nothing is held
+  millrace pipelines rate orders --messages-per-s 500
+      limits hold until the configuration changes them or the next start; without flags they are shown
 
 Exit code 0 when it shows on all shards, 1 when not yet; 69 unreachable, 77 refused.";
+
+pub(super) const TOPICS: &str = "\
+Examples:
+  millrace topics list
+      partitions, replicas, which pipeline uses it
+  millrace topics create orders --partitions 12 --replication 3 --config-value retention.ms=604800000 --dry-run
+      the cluster says whether it would
+  millrace topics alter orders --config-value retention.ms=86400000
+      shows now and then, and asks
+  millrace topics add-partitions orders 24
+      asks for the name of the topic, as `delete` does
+
+--yes answers the question. Exit code 0 done, 1 refused by the cluster, 2 not confirmed, 69 unreachable, 77 refused by role.";
+
+pub(super) const GROUPS: &str = "\
+Examples:
+  millrace groups list
+      the consumer groups of the cluster
+  millrace groups show billing
+      its positions by partition, and how far it is behind
+  millrace groups list --pipeline orders -o json
+      where pipelines have several clusters";
+
+pub(super) const QUEUES: &str = "\
+Examples:
+  millrace queues list
+      what was asked of each
+  millrace queues show orders
+      depth, settings, dead-letter queue
+  millrace queues show orders -o json
+      the same for scripts";
+
+pub(super) const REJECTED: &str = "\
+Examples:
+  millrace rejected list orders
+      the newest 20, with the reason of each
+  millrace rejected list orders --code schema_mismatch --limit 50
+      those of one reason among 50
+  millrace rejected show orders 3 1042 --uncover
+      as it was sent: for admins, and the audit log tells
+
+Without --uncover values are covered but those at masking.visible.";
+
+pub(super) const TAP: &str = "\
+Examples:
+  millrace tap orders --limit 5
+      five messages as they are delivered
+  millrace tap orders --at rejected --for 30s
+      what goes to the dead-letter topic within half a minute
+  millrace tap orders -o json | jq .body.value
+      a JSON document a line
+
+Values are covered but those at masking.visible. Ends by itself; Ctrl-C ends it with exit code 0.";
+
+pub(super) const ALERTS: &str = "\
+Examples:
+  millrace alerts list
+      what is wrong now
+  millrace alerts ack breaker-open orders --note \"brokers restart\"
+      all see who has it, and nobody is told again
+  millrace alerts silence pipeline=orders --for 2h --why \"upgrade of the brokers\"
+      nobody is told about what matches
+  millrace alerts rules && millrace alerts test breaker-open
+      which rules hold, and whether a notice arrives";
+
+pub(super) const LATENCY: &str = "\
+Examples:
+  millrace latency
+      percentiles of each stage since the start
+  millrace latency --pipeline orders --window 5m
+      of the last five minutes
+  millrace latency --hgrm --stage received_to_acked > received_to_acked.hgrm
+      for HdrHistogram's plotters
+  millrace latency --keep before-upgrade && millrace latency --against before-upgrade
+      a baseline, and the figures of now beside it";
+
+pub(super) const FIGURES: &str = "\
+Examples:
+  millrace cost
+      requests, and what they cost at the prices of the configuration
+  millrace shards
+      core, what is held, longest stall
+  millrace instances list
+      phase, readiness, memory; `instances drain NAME` ends one as SIGTERM does, and asks for its name";
+
+pub(super) const SESSIONS: &str = "\
+Examples:
+  millrace sessions list
+      who is signed in from where
+  millrace sessions list --mine
+      my own: needs no admin
+  millrace sessions end s5b1f0c2d3e4a6978 --yes
+      at once";
 
 pub(super) const USERS: &str = "\
 Examples:

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use dataplane::config::{Bytes, Time};
 
 use crate::exit::{self, Failure};
-use crate::remote::{self, Asked};
+use crate::remote::{self, Asked, configs};
 use crate::settings::{self, Sources};
 use crate::term::{self, Color};
 
@@ -96,7 +96,7 @@ enum Verb {
     /// Check configuration and platform without connecting anywhere: `check` without --connect
     #[command(after_long_help = examples::VALIDATE)]
     Validate(ValidateArgs),
-    /// Print a default, the schema, the manual, or what a configuration amounts to
+    /// Print a default, the schema, what a file amounts to; show and change what an appliance runs
     #[command(subcommand, after_long_help = examples::CONFIG)]
     Config(ConfigVerb),
     /// Sign in at an appliance's API; the password is asked for
@@ -108,9 +108,42 @@ enum Verb {
     /// Watch a running appliance live: rates, latencies, shards, alerts
     #[command(after_long_help = examples::TOP_VERB)]
     Top(crate::top::TopArgs),
-    /// List, pause, resume and drain pipelines
+    /// List, pause, resume, drain, stop, start and limit pipelines
     #[command(after_long_help = examples::PIPELINES)]
     Pipelines(remote::PipelinesArgs),
+    /// List, show, make, alter and delete topics
+    #[command(after_long_help = examples::TOPICS)]
+    Topics(remote::TopicsArgs),
+    /// List consumer groups, show their positions
+    #[command(after_long_help = examples::GROUPS)]
+    Groups(remote::GroupsArgs),
+    /// List queues, show depth and settings
+    #[command(after_long_help = examples::QUEUES)]
+    Queues(remote::QueuesArgs),
+    /// List and show rejected messages
+    #[command(after_long_help = examples::REJECTED)]
+    Rejected(remote::RejectedArgs),
+    /// Watch messages as they pass, their values covered
+    #[command(after_long_help = examples::TAP)]
+    Tap(remote::TapArgs),
+    /// List alerts, take them on, silence and test them
+    #[command(after_long_help = examples::ALERTS)]
+    Alerts(remote::AlertsArgs),
+    /// Show latency percentiles of each stage
+    #[command(after_long_help = examples::LATENCY)]
+    Latency(remote::LatencyArgs),
+    /// Show what SQS costs
+    #[command(after_long_help = examples::FIGURES)]
+    Cost(remote::Remote),
+    /// List shards
+    #[command(after_long_help = examples::FIGURES)]
+    Shards(remote::Remote),
+    /// List instances, end one
+    #[command(after_long_help = examples::FIGURES)]
+    Instances(remote::InstancesArgs),
+    /// List and end sessions
+    #[command(after_long_help = examples::SESSIONS)]
+    Sessions(remote::SessionsArgs),
     /// List, add, change and remove users
     #[command(after_long_help = examples::USERS)]
     Users(remote::UsersArgs),
@@ -251,8 +284,24 @@ enum ConfigVerb {
     Default,
     /// Print the JSON Schema of the file
     Schema,
-    /// Print what a file, flags and changes amount to
-    Show(Direct),
+    /// Print what a file, flags and changes amount to, or what an appliance runs
+    Show {
+        /// What the appliance at --api runs, instead of a file
+        #[arg(long, conflicts_with_all = ["config", "queue"])]
+        running: bool,
+        #[command(flatten)]
+        direct: Direct,
+        #[command(flatten)]
+        remote: remote::Remote,
+    },
+    /// Compare a file with what an appliance runs: exit 0 nothing differs, 1 something does
+    Diff(configs::DiffArgs),
+    /// Put a file into force on a running appliance
+    Apply(configs::ApplyArgs),
+    /// List what was in force, or print one of them
+    History(configs::HistoryArgs),
+    /// Put a version of the history into force again
+    Rollback(configs::RollbackArgs),
     /// Print the operator's manual of the file as Markdown
     Manual,
 }
@@ -296,6 +345,7 @@ impl Cli {
     ///
     /// # Errors
     /// Why the verb could not do its work.
+    // long: one arm for each verb
     pub(crate) fn run(self) -> Result<u8, Failure> {
         let global = self.global;
         match self.verb {
@@ -339,6 +389,17 @@ impl Cli {
             Verb::Audit(args) => remote::run(Asked::Audit(args), global.output),
             Verb::Backup(args) => remote::run(Asked::Backup(args), global.output),
             Verb::Restore(args) => remote::run(Asked::Restore(args), global.output),
+            Verb::Topics(args) => remote::run(Asked::Topics(args), global.output),
+            Verb::Groups(args) => remote::run(Asked::Groups(args), global.output),
+            Verb::Queues(args) => remote::run(Asked::Queues(args), global.output),
+            Verb::Rejected(args) => remote::run(Asked::Rejected(args), global.output),
+            Verb::Tap(args) => remote::run(Asked::Tap(args), global.output),
+            Verb::Alerts(args) => remote::run(Asked::Alerts(args), global.output),
+            Verb::Latency(args) => remote::run(Asked::Latency(args), global.output),
+            Verb::Cost(args) => remote::run(Asked::Cost(args), global.output),
+            Verb::Shards(args) => remote::run(Asked::Shards(args), global.output),
+            Verb::Instances(args) => remote::run(Asked::Instances(args), global.output),
+            Verb::Sessions(args) => remote::run(Asked::Sessions(args), global.output),
             Verb::Openapi => {
                 term::out(&crate::api::document_text());
                 Ok(exit::OK)
@@ -409,7 +470,14 @@ fn config(verb: ConfigVerb, global: &Global) -> Result<u8, Failure> {
         ConfigVerb::Default => term::out(&settings::default_file()),
         ConfigVerb::Manual => term::out(&settings::markdown()),
         ConfigVerb::Schema => term::line(&format!("{:#}", settings::schema())),
-        ConfigVerb::Show(direct) => {
+        ConfigVerb::Show { running: true, remote, .. } => {
+            return running(configs::Asked::Show(remote), global);
+        }
+        ConfigVerb::Diff(args) => return running(configs::Asked::Diff(args), global),
+        ConfigVerb::Apply(args) => return running(configs::Asked::Apply(args), global),
+        ConfigVerb::History(args) => return running(configs::Asked::History(args), global),
+        ConfigVerb::Rollback(args) => return running(configs::Asked::Rollback(args), global),
+        ConfigVerb::Show { direct, .. } => {
             let loaded = sources(global, None, &direct, &Serve::default(), true)?.load()?;
             match global.output {
                 Output::Text => term::out(&settings::show(&loaded.config)?),
@@ -421,6 +489,10 @@ fn config(verb: ConfigVerb, global: &Global) -> Result<u8, Failure> {
         }
     }
     Ok(exit::OK)
+}
+
+fn running(asked: configs::Asked, global: &Global) -> Result<u8, Failure> {
+    remote::run(Asked::Config(asked), global.output)
 }
 
 /// Puts together what the command line says about the configuration.

@@ -1,4 +1,4 @@
-//! One request to the API, with a deadline and a bound on its answer.
+//! One request to the API, with a deadline and a bound on its answer; or a stream of events, each bounded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::{BodyExt, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_MATCH, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -15,6 +16,7 @@ use rustls_platform_verifier::Verifier;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -43,12 +45,65 @@ impl std::fmt::Debug for TlsConfig {
     }
 }
 
-/// An answer: status and JSON, `Null` without a body.
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) body: Option<&'a Value>,
+    /// Version that a change was made from.
+    pub(super) if_match: Option<&'a str>,
+    /// Form of the answer that is wanted.
+    pub(super) accept: &'static str,
+}
+
+impl<'a> Question<'a> {
+    /// A question whose answer is JSON.
+    pub(super) fn new(method: Method, path: &'a str, body: Option<&'a Value>) -> Question<'a> {
+        Question { method, path, body, if_match: None, accept: "application/json" }
+    }
+}
+
+/// An answer: status and JSON, `Null` without a body. A text is a JSON string.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) json: Value,
+    /// Version of what is shown.
+    pub(super) etag: Option<String>,
 }
+
+/// An answer that comes in pieces.
+pub(super) struct Pieces {
+    body: Incoming,
+    driving: JoinHandle<hyper::Result<()>>,
+}
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(bytes) = frame.map_err(|error| error.to_string())?.into_data() {
+                return Ok(Some(bytes.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
+/// A connection, encrypted or not.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Target {
     /// Reads the URL of an API.
@@ -87,34 +142,65 @@ impl Target {
     ///
     /// # Errors
     /// The other side cannot be reached or answers no JSON. Exit code 69.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        let unreachable = |fault: String| {
-            let remedy = "is it running there? `--api URL` or MILLRACE_API names another";
-            Failure::new(exit::UNREACHABLE, format!("{}: {fault}", self.base()), remedy)
+    pub(super) async fn send(&self, question: &Question<'_>, token: Option<&str>) -> Result<Answer, Failure> {
+        let asked = async {
+            let (response, driving) = self.ask(question, token).await?;
+            let answer = whole(response).await;
+            driving.abort();
+            answer
         };
-        let asked = timeout(REQUEST_TIMEOUT, self.ask(method, path, token, body)).await;
-        let late = || unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
-        asked.map_err(|_| late())?.map_err(unreachable)
+        let late = || self.unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
+        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(fault))
+    }
+
+    /// Sends a request whose answer comes in pieces; a problem comes whole.
+    ///
+    /// # Errors
+    /// The other side cannot be reached. Exit code 69.
+    pub(super) async fn stream(
+        &self,
+        question: &Question<'_>,
+        token: Option<&str>,
+    ) -> Result<Result<Pieces, Answer>, Failure> {
+        let asked = async {
+            let (response, driving) = self.ask(question, token).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(Ok(Pieces { body: response.into_body(), driving }));
+            }
+            let answer = whole(response).await;
+            driving.abort();
+            answer.map(Err)
+        };
+        let late = || self.unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
+        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(fault))
+    }
+
+    /// The other side is not there, or not what it should be.
+    pub(super) fn unreachable(&self, fault: String) -> Failure {
+        let remedy = "is it running there? `--api URL` or MILLRACE_API names another";
+        Failure::new(exit::UNREACHABLE, format!("{}: {fault}", self.base()), remedy)
     }
 
     async fn ask(
         &self,
-        method: Method,
-        path: &str,
+        question: &Question<'_>,
         token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Answer, String> {
+    ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), String> {
+        let request = self.request(question, token)?;
+        let io = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(io).await.map_err(|error| error.to_string())?;
+        let driving = tokio::spawn(connection);
+        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        Ok((answer, driving))
+    }
+
+    fn request(&self, question: &Question<'_>, token: Option<&str>) -> Result<Request<Body>, String> {
         let mut request = Request::builder()
-            .method(method)
-            .uri(path)
+            .method(question.method.clone())
+            .uri(question.path)
             .header(HOST, self.uri.authority().map_or("", |authority| authority.as_str()))
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, question.accept)
             .header(USER_AGENT, concat!("millrace/", env!("CARGO_PKG_VERSION")));
         if let Some(token) = token {
             let mut value =
@@ -122,45 +208,45 @@ impl Target {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let content = body.map(Value::to_string);
+        if let Some(tag) = question.if_match {
+            request = request.header(IF_MATCH, tag);
+        }
+        let content = question.body.map(Value::to_string);
         if content.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        let request =
-            request.body(content.map_or_else(Body::empty, Body::from)).map_err(|error| error.to_string())?;
+        request.body(content.map_or_else(Body::empty, Body::from)).map_err(|error| error.to_string())
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Wire>, String> {
         let stream =
             TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| error.to_string())?;
-        match &self.tls {
-            None => exchange(stream, request).await,
-            Some(TlsConfig(config)) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
-                let connector = TlsConnector::from(Arc::clone(config));
-                let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
-                exchange(stream, request).await
-            }
-        }
+        let Some(TlsConfig(config)) = &self.tls else { return Ok(Box::new(stream)) };
+        let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
+        let connector = TlsConnector::from(Arc::clone(config));
+        Ok(Box::new(connector.connect(name, stream).await.map_err(|error| error.to_string())?))
     }
 }
 
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Body>,
-) -> Result<Answer, String> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
-    let driving = tokio::spawn(connection);
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+async fn whole(answer: Response<Incoming>) -> Result<Answer, String> {
     let status = answer.status();
+    let header = |name: hyper::header::HeaderName| {
+        answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let etag = header(ETAG);
+    let is_text = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"));
     let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
         .collect()
         .await
         .map_err(|error| error.to_string())?;
-    driving.abort();
     let bytes = body.to_bytes();
+    if is_text {
+        let json = Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        return Ok(Answer { status, json, etag });
+    }
     let json = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
     let json = json.map_err(|_| format!("it answers {status} and no JSON: is this Millrace's API?"))?;
-    Ok(Answer { status, json })
+    Ok(Answer { status, json, etag })
 }
 
 fn tls(ca: Option<&Path>) -> Result<ClientConfig, Failure> {

@@ -3,9 +3,17 @@
 //! The token comes from the environment or from a file that only its owner can read, never from the command line,
 //! where every process of the machine could read it.
 
+mod alerts;
+mod api;
 mod client;
+pub(crate) mod configs;
+mod events;
+mod figures;
+mod pipelines;
+mod rejected;
 mod session;
 mod tables;
+mod topics;
 mod verbs;
 
 use std::path::PathBuf;
@@ -13,7 +21,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use dataplane::config::Time;
 
-pub(crate) use verbs::{Api, run};
+pub(crate) use alerts::AlertsArgs;
+pub(crate) use api::Api;
+pub(crate) use figures::{InstancesArgs, LatencyArgs, QueuesArgs, SessionsArgs};
+pub(crate) use pipelines::PipelinesArgs;
+pub(crate) use rejected::{RejectedArgs, TapArgs};
+pub(crate) use topics::{GroupsArgs, TopicsArgs};
+pub(crate) use verbs::run;
 
 /// Which appliance, and as whom.
 #[derive(Clone, Debug, Args)]
@@ -54,6 +68,30 @@ pub(crate) enum Asked {
     Backup(BackupArgs),
     /// Bring one back.
     Restore(RestoreArgs),
+    /// Topics.
+    Topics(TopicsArgs),
+    /// Consumer groups.
+    Groups(GroupsArgs),
+    /// Queues.
+    Queues(QueuesArgs),
+    /// Rejected messages.
+    Rejected(RejectedArgs),
+    /// What passes.
+    Tap(TapArgs),
+    /// The configuration in force.
+    Config(configs::Asked),
+    /// Alerts.
+    Alerts(AlertsArgs),
+    /// Latencies.
+    Latency(LatencyArgs),
+    /// What SQS costs.
+    Cost(Remote),
+    /// Instances.
+    Instances(InstancesArgs),
+    /// Shards.
+    Shards(Remote),
+    /// Sessions.
+    Sessions(SessionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,33 +101,6 @@ pub(crate) struct LoginArgs {
     name: String,
     #[command(flatten)]
     remote: Remote,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PipelinesArgs {
-    #[command(subcommand)]
-    verb: PipelineVerb,
-    #[command(flatten)]
-    remote: Remote,
-}
-
-#[derive(Debug, Subcommand)]
-enum PipelineVerb {
-    /// List the pipelines with state and counts
-    List,
-    /// Stop receiving for a pipeline; what is held is finished
-    Pause(Named),
-    /// Receive again
-    Resume(Named),
-    /// Stop receiving and wait until nothing is held
-    Drain(Named),
-}
-
-#[derive(Debug, Args)]
-struct Named {
-    /// Its name
-    #[arg(value_name = "NAME")]
-    name: String,
 }
 
 #[derive(Debug, Args)]

@@ -145,17 +145,36 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !is_somebody_there() {
         return Err(Failure::new(
             exit::USAGE,
             format!("{question} Nobody can be asked"),
             "--yes, if you are sure",
         ));
     }
-    crate::term::note(&format!("{question} Type `yes` to go on:"));
+    typed(question, "yes")
+}
+
+/// Asks for a name to be typed again, where something is lost for good; without a terminal, refuses.
+///
+/// # Errors
+/// Another name, or nobody to ask. Exit code 2.
+pub(super) fn confirm_name(question: &str, name: &str, yes: bool) -> Result<(), Failure> {
+    if yes || !is_somebody_there() {
+        return confirm(question, yes);
+    }
+    typed(question, name)
+}
+
+fn is_somebody_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+fn typed(question: &str, wanted: &str) -> Result<(), Failure> {
+    crate::term::note(&format!("{question} Type `{wanted}` to go on:"));
     let mut line = String::new();
     let read = io::stdin().read_line(&mut line);
-    if read.is_ok() && line.trim() == "yes" {
+    if read.is_ok() && line.trim() == wanted {
         Ok(())
     } else {
         Err(Failure::new(exit::USAGE, "nothing was done", ""))

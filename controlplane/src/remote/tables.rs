@@ -37,9 +37,27 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Bool(true)) => "yes".to_owned(),
         Some(Value::Bool(false)) => "no".to_owned(),
+        Some(Value::Array(items)) if items.is_empty() => "–".to_owned(),
         Some(other) => other.to_string(),
     };
+    on_one_line(&text)
+}
+
+/// Text of others on one line: it may not move a terminal's cursor.
+pub(super) fn on_one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Text of others on its lines.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// One thing as lines of a name and a value: `rows` are a name and a JSON pointer.
+pub(super) fn one(json: &Value, rows: &[(&str, &str)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let line = |(name, pointer): &(&str, &str)| format!("{name:<width$}  {}\n", cell(json.pointer(pointer)));
+    rows.iter().map(line).collect()
 }
 
 /// Milliseconds since 1970 as RFC 3339.

@@ -1,17 +1,17 @@
 //! What each verb asks, and how its answer becomes output and an exit code.
 
+use std::path::Path;
+
 use hyper::Method;
-use hyper::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
-use zeroize::Zeroizing;
 
-use super::client::{Answer, Target};
-use super::session::{self, Kept, Token};
+use super::api::{Api, every_page, in_path, kept_of, show, told};
+use super::client::{Question, Target};
 use super::tables::{self, with_times};
 use super::{
-    Asked, AuditArgs, BackupArgs, KeyVerb, KeysArgs, LoginArgs, PipelineVerb, PipelinesArgs, Remote,
-    RestoreArgs, UserVerb, UsersArgs,
+    Asked, AuditArgs, BackupArgs, KeyVerb, KeysArgs, LoginArgs, Remote, RestoreArgs, UserVerb, UsersArgs,
+    alerts, configs, figures, pipelines, rejected, session, topics,
 };
 use crate::cli::Output;
 use crate::exit::{self, Failure};
@@ -29,106 +29,34 @@ pub(crate) fn run(asked: Asked, output: Output) -> Result<u8, Failure> {
         match asked {
             Asked::Login(args) => login(args).await,
             Asked::Logout(remote) => logout(&remote).await,
-            Asked::Pipelines(args) => pipelines(args, output).await,
+            Asked::Pipelines(args) => pipelines::run(args, output).await,
             Asked::Users(args) => users(args, output).await,
             Asked::Keys(args) => keys(args, output).await,
             Asked::Audit(args) => audit(args, output).await,
             Asked::Backup(args) => backup(args, output).await,
             Asked::Restore(args) => restore(args, output).await,
+            Asked::Topics(args) => topics::run(args, output).await,
+            Asked::Groups(args) => topics::groups(args, output).await,
+            Asked::Queues(args) => figures::queues(args, output).await,
+            Asked::Rejected(args) => rejected::run(args, output).await,
+            Asked::Tap(args) => rejected::tap(args, output).await,
+            Asked::Config(asked) => configs::run(asked, output).await,
+            Asked::Alerts(args) => alerts::run(args, output).await,
+            Asked::Latency(args) => figures::latency(args, output).await,
+            Asked::Cost(remote) => figures::cost(&remote, output).await,
+            Asked::Instances(args) => figures::instances(args, output).await,
+            Asked::Shards(remote) => figures::shards(&remote, output).await,
+            Asked::Sessions(args) => figures::sessions(args, output).await,
         }
     })
-}
-
-/// An API and the token for it.
-pub(crate) struct Api {
-    target: Target,
-    token: Token,
-}
-
-impl Api {
-    /// Reads where it is and the token for it; connects nowhere yet.
-    ///
-    /// # Errors
-    /// The URL is none (2), or there is no token (77).
-    pub(crate) fn open(remote: &Remote) -> Result<Api, Failure> {
-        let target = Target::parse(&remote.api, remote.api_ca.as_deref())?;
-        let token = session::token(&target.base(), remote.token_file.as_deref())?;
-        Ok(Api { target, token })
-    }
-
-    /// Asks for something.
-    ///
-    /// # Errors
-    /// The other side is unreachable (69), refuses (77), or says no (1).
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
-        self.ask(Method::GET, path, None).await
-    }
-
-    /// Asks; renews the session once if its access token has ended.
-    async fn ask(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let answer = self.target.send(method.clone(), path, Some(self.token()), body).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && self.renew().await? {
-            return told(self.target.send(method, path, Some(self.token()), body).await?);
-        }
-        told(answer)
-    }
-
-    fn token(&self) -> &str {
-        match &self.token {
-            Token::Given(token) => token,
-            Token::Session(kept, _) => &kept.access_token,
-        }
-    }
-
-    async fn renew(&mut self) -> Result<bool, Failure> {
-        let Token::Session(kept, file) = &mut self.token else { return Ok(false) };
-        let body = json!({ "refresh_token": &*kept.refresh_token });
-        let answer = self.target.send(Method::POST, "/api/v1/refresh", None, Some(&body)).await?;
-        if answer.status != StatusCode::OK {
-            return Ok(false);
-        }
-        *kept = kept_of(&self.target, &answer.json);
-        session::keep(kept, file)?;
-        Ok(true)
-    }
-}
-
-fn kept_of(target: &Target, json: &Value) -> Kept {
-    let secret = |name: &str| Zeroizing::new(json[name].as_str().unwrap_or_default().to_owned()).into();
-    Kept { api: target.base(), access_token: secret("access_token"), refresh_token: secret("refresh_token") }
-}
-
-/// The body of a good answer; a problem as a failure with the exit code that fits.
-fn told(answer: Answer) -> Result<Value, Failure> {
-    if answer.status.is_success() {
-        return Ok(answer.json);
-    }
-    let code = match answer.status.as_u16() {
-        401 | 403 => exit::REFUSED,
-        500.. => exit::UNREACHABLE,
-        _ => exit::CHECK_FAILED,
-    };
-    let text = |name: &str| answer.json[name].as_str().unwrap_or_default().to_owned();
-    let remedy = match answer.status.as_u16() {
-        401 => "millrace login NAME; or set MILLRACE_TOKEN to an API key".to_owned(),
-        _ => format!("GET {} explains the code", text("type")),
-    };
-    Err(Failure::new(code, format!("{}: {}", text("code"), text("detail")), remedy))
-}
-
-/// Writes an answer: as it is for programs, as text for people.
-fn show(output: Output, json: &Value, text: impl FnOnce(&Value) -> String) {
-    match output {
-        Output::Json => term::line(&format!("{json:#}")),
-        Output::Text => term::out(&text(json)),
-    }
 }
 
 async fn login(args: LoginArgs) -> Result<u8, Failure> {
     let target = Target::parse(&args.remote.api, args.remote.api_ca.as_deref())?;
     let password = session::password(&format!("password of {} at {}", args.name, target.base()))?;
     let body = json!({ "name": args.name, "password": *password });
-    let json = told(target.send(Method::POST, "/api/v1/login", None, Some(&body)).await?)?;
+    let json =
+        told(target.send(&Question::new(Method::POST, "/api/v1/login", Some(&body)), None).await?)?.json;
     let file = session::file()?;
     session::keep(&kept_of(&target, &json), &file)?;
     term::note(&format!("signed in as {}; the session is kept in {}", args.name, file.display()));
@@ -137,56 +65,13 @@ async fn login(args: LoginArgs) -> Result<u8, Failure> {
 
 async fn logout(remote: &Remote) -> Result<u8, Failure> {
     let mut api = Api::open(remote)?;
-    let Token::Session(_, file) = &api.token else {
+    let Some(file) = api.session_file().map(Path::to_owned) else {
         return Err(Failure::new(exit::USAGE, "the token is of no session", "unset MILLRACE_TOKEN"));
     };
-    let file = file.clone();
     let ended = api.ask(Method::POST, "/api/v1/logout", None).await;
     // The tokens are of no use any more, whatever the other side says.
     let _gone = std::fs::remove_file(file);
     ended.map(|_| exit::OK)
-}
-
-async fn pipelines(args: PipelinesArgs, output: Output) -> Result<u8, Failure> {
-    let mut api = Api::open(&args.remote)?;
-    let (name, verb) = match args.verb {
-        PipelineVerb::List => {
-            let json = api.get("/api/v1/pipelines").await?;
-            show(output, &json, |json| {
-                let columns = [
-                    ("PIPELINE", "/name"),
-                    ("STATE", "/state"),
-                    ("RECEIVED", "/totals/received"),
-                    ("DELIVERED", "/totals/delivered"),
-                    ("REJECTED", "/totals/rejected"),
-                    ("IN FLIGHT", "/totals/in_flight"),
-                    ("IN QUEUE", "/queue/visible"),
-                    ("UNACCOUNTED", "/unaccounted"),
-                    ("REASON", "/reason"),
-                ];
-                tables::list(&json["items"], &columns)
-            });
-            return Ok(exit::OK);
-        }
-        PipelineVerb::Pause(named) => (named.name, "pause"),
-        PipelineVerb::Resume(named) => (named.name, "resume"),
-        PipelineVerb::Drain(named) => (named.name, "drain"),
-    };
-    let path = format!("/api/v1/pipelines/{}/{verb}", in_path(&name));
-    let json = api.ask(Method::POST, &path, None).await?;
-    let whole = json["shards_applied"] == json["shards"];
-    show(output, &json, |json| {
-        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-        format!(
-            "{}: {}, on {} of {} shards; {} in flight\n",
-            text("name"),
-            text("state"),
-            json["shards_applied"],
-            json["shards"],
-            json["in_flight"]
-        )
-    });
-    Ok(if whole { exit::OK } else { exit::CHECK_FAILED })
 }
 
 async fn users(args: UsersArgs, output: Output) -> Result<u8, Failure> {
@@ -322,57 +207,4 @@ async fn restore(args: RestoreArgs, output: Output) -> Result<u8, Failure> {
         format!("restored {}; what was there before is in {before}\n", args.name)
     });
     Ok(exit::OK)
-}
-
-/// All pages of a list as one.
-async fn every_page(api: &mut Api, path: &str) -> Result<Value, Failure> {
-    let mut items = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let mut json = api.get(&format!("{path}limit=500{cursor}")).await?;
-        if let Some(page) = json["items"].as_array_mut() {
-            items.append(page);
-        }
-        match json["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", in_path(next)),
-            None => return Ok(json!({ "items": items })),
-        }
-    }
-}
-
-/// Text as a part of a path or query. Source: RFC 3986, 2.3: unreserved characters stay.
-fn in_path(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_leave_their_place_in_a_path() {
-        assert_eq!(in_path("a/../b?c=d#e%"), "a%2F..%2Fb%3Fc%3Dd%23e%25");
-        assert_eq!(in_path("ordérs"), "ord%C3%A9rs");
-    }
-
-    #[test]
-    fn problems_become_exit_codes_that_scripts_can_tell_apart() {
-        let answer = |status: u16| {
-            let json = json!({ "code": "some_code", "detail": "why", "type": "/api/v1/problems/some_code" });
-            Answer { status: StatusCode::from_u16(status).unwrap(), json }
-        };
-        for (status, code) in [(401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (429, 1), (503, 69)] {
-            let failure = told(answer(status)).unwrap_err();
-            assert_eq!(failure.code, code, "{status}");
-            assert!(failure.text.contains("some_code: why"), "{failure}");
-        }
-        assert!(told(answer(200)).is_ok());
-    }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bench::sqs::{OutMessage, Server, ServerConfig};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use serde_json::Value;
 
 /// A secret that must never appear in any output.
 pub(crate) const CANARY: &str = "canary-9f3b1c-never-print-me";
@@ -122,7 +123,7 @@ impl Running {
             }
             let line = String::from_utf8(line).unwrap();
             self.seen.push_str(&line);
-            let json: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let json: Value = serde_json::from_str(&line).unwrap_or_default();
             if let Some(token) = json["first_token"].as_str() {
                 return token.to_owned();
             }
@@ -162,6 +163,39 @@ impl Drop for Running {
         // Gone already when the test went well.
         let _gone = self.child.kill();
         let _status = self.child.wait();
+    }
+}
+
+/// Of everybody who signs in.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A person at a terminal of their own: where sessions are kept, and which appliance is asked.
+pub(crate) struct Person<'a> {
+    pub home: &'a Path,
+    pub api: String,
+    pub token: Option<String>,
+}
+
+impl Person<'_> {
+    /// Exit code, stdout and stderr of a verb; `input` goes to its stdin.
+    pub(crate) fn says(&self, verb: &[&str], input: &str) -> (i32, String, String) {
+        let mut command = millrace(verb);
+        command.env("XDG_CONFIG_HOME", self.home).env("MILLRACE_API", &self.api);
+        if let Some(token) = &self.token {
+            command.env("MILLRACE_TOKEN", token);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A verb that reads nothing may have ended already.
+        let _closed = child.stdin.take().unwrap().write_all(input.as_bytes());
+        told(&child.wait_with_output().unwrap())
+    }
+
+    /// The answer of a verb that does its work.
+    pub(crate) fn json(&self, verb: &[&str], input: &str) -> Value {
+        let (code, out, error) = self.says(&[verb, &["-o", "json"]].concat(), input);
+        assert_eq!(code, 0, "{verb:?}: {error}");
+        serde_json::from_str(&out).unwrap_or(Value::Null)
     }
 }
 
