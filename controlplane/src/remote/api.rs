@@ -70,13 +70,13 @@ impl Api {
             Err(problem) => {
                 let status = problem.status;
                 told(problem)?;
-                Err(self.target.unreachable(format!("it answers {status} and no stream")))
+                Err(self.target.unreachable(&format!("it answers {status} and no stream")))
             }
         }
     }
 
     /// Why a stream broke off.
-    pub(super) fn broken(&self, fault: String) -> Failure {
+    pub(super) fn broken(&self, fault: &str) -> Failure {
         self.target.unreachable(fault)
     }
 

@@ -149,8 +149,8 @@ impl Target {
             driving.abort();
             answer
         };
-        let late = || self.unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
-        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(fault))
+        let late = || self.unreachable(&format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
+        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(&fault))
     }
 
     /// Sends a request whose answer comes in pieces; a problem comes whole.
@@ -171,12 +171,12 @@ impl Target {
             driving.abort();
             answer.map(Err)
         };
-        let late = || self.unreachable(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
-        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(fault))
+        let late = || self.unreachable(&format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()));
+        timeout(REQUEST_TIMEOUT, asked).await.map_err(|_| late())?.map_err(|fault| self.unreachable(&fault))
     }
 
     /// The other side is not there, or not what it should be.
-    pub(super) fn unreachable(&self, fault: String) -> Failure {
+    pub(super) fn unreachable(&self, fault: &str) -> Failure {
         let remedy = "is it running there? `--api URL` or MILLRACE_API names another";
         Failure::new(exit::UNREACHABLE, format!("{}: {fault}", self.base()), remedy)
     }

@@ -190,8 +190,8 @@ pub(super) async fn tap(args: TapArgs, output: Output) -> Result<u8, Failure> {
 
 async fn follow(api: &Api, mut pieces: Pieces, output: Output) -> Result<u8, Failure> {
     let mut events = Events::default();
-    while let Some(piece) = pieces.next().await.map_err(|fault| api.broken(fault))? {
-        for event in events.take(&piece).map_err(|fault| api.broken(fault))? {
+    while let Some(piece) = pieces.next().await.map_err(|fault| api.broken(&fault))? {
+        for event in events.take(&piece).map_err(|fault| api.broken(&fault))? {
             if let Some(ended) = told(&event, output) {
                 return ended;
             }

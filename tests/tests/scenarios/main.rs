@@ -22,3 +22,4 @@ mod rights;
 mod routes;
 mod secure;
 mod sqs_faults;
+mod topics;

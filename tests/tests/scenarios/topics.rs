@@ -40,8 +40,9 @@ fn expect(answer: (u16, Value), status: u16, what: &str) -> Result<Value> {
     Ok(answer.1)
 }
 
-fn config<'a>(topic: &'a Value, name: &str) -> Option<&'a Value> {
-    topic["configs"].as_array()?.iter().find(|config| config["name"] == name)
+fn config<'a>(topic: &'a Value, name: &str) -> Result<&'a Value> {
+    let mut all = topic["configs"].as_array().context("no configs")?.iter();
+    all.find(|config| config["name"] == name).with_context(|| format!("no config {name}"))
 }
 
 /// One topic of a cluster of so many brokers, through the API of an appliance.
@@ -90,7 +91,8 @@ impl Life<'_> {
         assert_eq!((&made["partitions"], &made["replication"]), (&json!(2), &json!(brokers)));
         assert_eq!((&made["under_replicated"], &made["offline"]), (&json!(0), &json!(0)));
         assert!(items.iter().all(|item| item["internal"] == false), "Kafka's own are not asked for");
-        let own = items.iter().find(|item| item["name"] == self.route).context("the list lacks the route's")?;
+        let own =
+            items.iter().find(|item| item["name"] == self.route).context("the list lacks the route's")?;
         assert_eq!(own["used_by"], json!([{ "pipeline": "orders", "role": "route" }]));
         Ok(())
     }
@@ -105,11 +107,11 @@ impl Life<'_> {
         self.ask("PATCH", &path, Some(&patch("retention.ms", json!("7200000"))), 200)?;
         self.ask("PATCH", &path, Some(&patch("retention.ms", json!("soon"))), 422)?;
         let shown = self.show()?;
-        assert_eq!(config(&shown, "max.message.bytes").unwrap()["value"], "1048600");
-        assert_eq!(config(&shown, "retention.ms").unwrap()["value"], "7200000");
-        assert_eq!(config(&shown, "retention.ms").unwrap()["source"], "topic");
+        assert_eq!(config(&shown, "max.message.bytes")?["value"], "1048600");
+        assert_eq!(config(&shown, "retention.ms")?["value"], "7200000");
+        assert_eq!(config(&shown, "retention.ms")?["source"], "topic");
         self.ask("PATCH", &path, Some(&patch("max.message.bytes", Value::Null)), 200)?;
-        assert_eq!(config(&self.show()?, "max.message.bytes").unwrap()["source"], "default");
+        assert_eq!(config(&self.show()?, "max.message.bytes")?["source"], "default");
         Ok(())
     }
 
@@ -202,7 +204,9 @@ fn a_topic_lives_on_three_brokers_and_shows_one_that_is_gone() -> Result<()> {
     kafka.kill(2);
     tests::wait_until("its partitions are under-replicated", 60, || {
         let shown = appliance.api("GET", "/api/v1/topics/topics-weak", None);
-        shown.is_ok_and(|(status, topic)| status == 200 && topic["under_replicated"] == 4 && topic["offline"] == 0)
+        shown.is_ok_and(|(status, topic)| {
+            status == 200 && topic["under_replicated"] == 4 && topic["offline"] == 0
+        })
     })?;
     appliance.stop()?;
     Ok(())
@@ -243,14 +247,16 @@ fn rejected_messages_are_listed_by_reason_covered_and_uncovered() -> Result<()> 
     let large = seen.iter().find(|record| record["reason"]["code"] == "body_too_large").context("none")?;
     assert_eq!(large["body"]["value"]["type"], "paid");
     assert_eq!(large["body"]["value"]["card"], format!("string of {} bytes", SECRET.len()));
-    let only = expect(appliance.api("GET", &format!("{list}?limit=50&code=body_not_json"), None)?, 200, "by code")?;
+    let only =
+        expect(appliance.api("GET", &format!("{list}?limit=50&code=body_not_json"), None)?, 200, "by code")?;
     assert_eq!((only["items"].as_array().map(Vec::len), &only["looked_at"]), (Some(4), &json!(8)));
     let place = format!("{list}/{}/{}", large["partition"], large["offset"]);
     let covered = expect(appliance.api("GET", &place, None)?, 200, "one")?;
     ensure!(!covered.to_string().contains(SECRET), "{covered}");
     let open = expect(appliance.api("POST", &format!("{place}/uncover"), None)?, 200, "uncover")?;
     assert_eq!(open["body"]["value"]["card"], SECRET);
-    let audit = expect(appliance.api("GET", "/api/v1/audit?operation=rejected_uncover", None)?, 200, "audit")?;
+    let audit =
+        expect(appliance.api("GET", "/api/v1/audit?operation=rejected_uncover", None)?, 200, "audit")?;
     assert_eq!(audit["items"].as_array().map(Vec::len), Some(1));
     ensure!(!audit.to_string().contains(SECRET), "{audit}");
     expect(appliance.api("GET", &format!("{list}/0/99999"), None)?, 404, "a record that is not there")?;
@@ -270,7 +276,8 @@ fn a_sample_sees_what_passes_covered_and_ends_by_itself() -> Result<()> {
     let none = expect(appliance.api("POST", path, Some(&json!({ "seconds": 1 })))?, 200, "nothing passes")?;
     assert_eq!(none["items"], json!([]));
     let asking = std::thread::scope(|scope| {
-        let asked = scope.spawn(|| appliance.api("POST", path, Some(&json!({ "messages": 3, "seconds": 20 }))));
+        let asked =
+            scope.spawn(|| appliance.api("POST", path, Some(&json!({ "messages": 3, "seconds": 20 }))));
         // Until the consumer has its place, what is sent is not seen: so go on sending.
         for _ in 0..30 {
             if asked.is_finished() {
@@ -305,7 +312,11 @@ fn a_pipeline_is_stopped_limited_started_and_its_config_changed_and_brought_back
     let stopped = expect(appliance.api("POST", &at("/stop"), None)?, 200, "stop")?;
     assert_eq!((&stopped["shards_applied"], &stopped["shards"]), (&json!(2), &json!(2)), "{stopped}");
     tests::wait_until("it is stopped", 20, || appliance.state().is_ok_and(|(state, _)| state == "stopped"))?;
-    assert_eq!(appliance.get("/readyz")?.0, 200, "a pipeline that was told to stop is no fault of the appliance");
+    assert_eq!(
+        appliance.get("/readyz")?.0,
+        200,
+        "a pipeline that was told to stop is no fault of the appliance"
+    );
     world.send(300)?;
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(world.depth()?.visible, 300, "nothing is received");
@@ -322,7 +333,8 @@ fn a_pipeline_is_stopped_limited_started_and_its_config_changed_and_brought_back
     world.wait_empty(30, &mut appliance)?;
 
     let (_, head, config) = appliance.api_with("GET", "/api/v1/config", None, &[])?;
-    let etag = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
+    let etag =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
     let etag = etag.context("no ETag")?;
     let toml = config["toml"].as_str().context("no text")?;
     let body = |toml: &str| json!({ "toml": toml, "comment": "shorter polls" });
@@ -340,7 +352,8 @@ fn a_pipeline_is_stopped_limited_started_and_its_config_changed_and_brought_back
     let (status, head, answer) = put(&mut appliance, &other, &etag)?;
     ensure!(status == 200 && answer["shards_applied"] == 2, "{status} {answer}");
     assert_eq!(answer["changes"][0]["field"], "pipeline.orders.queue.wait_time");
-    let now = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
+    let now =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("etag: ").map(str::to_owned));
     let versions = expect(appliance.api("GET", "/api/v1/config/versions", None)?, 200, "history")?;
     let items = versions["items"].as_array().context("no items")?;
     assert_eq!((items.len(), &items[0]["comment"]), (2, &json!("shorter polls")), "{versions}");
