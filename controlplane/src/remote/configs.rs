@@ -191,7 +191,7 @@ async fn change(
 /// Version of the configuration in force.
 async fn version(api: &mut Api) -> Result<String, Failure> {
     let answer = api.put(&Question::new(Method::GET, PATH, None)).await?;
-    answer.etag.ok_or_else(|| api.broken("it shows a configuration without its version".to_owned()))
+    answer.etag.ok_or_else(|| api.broken("it shows a configuration without its version"))
 }
 
 fn in_force(json: &Value) -> String {

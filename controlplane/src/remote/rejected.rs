@@ -197,7 +197,7 @@ async fn follow(api: &Api, mut pieces: Pieces, output: Output) -> Result<u8, Fai
             }
         }
     }
-    Err(api.broken("the stream broke off before its end".to_owned()))
+    Err(api.broken("the stream broke off before its end"))
 }
 
 /// Writes a record; the outcome at the end.
