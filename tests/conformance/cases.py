@@ -226,9 +226,10 @@ def main():
         appliance = Appliance(asked.millrace, folder, queue, kafka)
         user = {"name": "ada", "role": "admin", "password": PASSWORD}
         call(appliance.base, "POST", "/api/v1/users", user, appliance.first)
-        signed_in = call(appliance.base, "POST", "/api/v1/login", {"name": "ada", "password": PASSWORD})
-        appliance.admin = signed_in["access_token"]
         for role in roles:
+            # A token lives for a quarter of an hour, and a run of one role may take longer.
+            signed_in = call(appliance.base, "POST", "/api/v1/login", {"name": "ada", "password": PASSWORD})
+            appliance.admin = signed_in["access_token"]
             for number in range(20):
                 queue.ask(Action="SendMessage", QueueUrl=queue.url, MessageBody=json.dumps({"type": "paid", "n": number}))
             done, seconds = run(schemathesis, appliance, role, asked.cases // len(roles), asked.seed, folder)

@@ -61,7 +61,8 @@ pub(crate) struct ApplyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// Print the file of this version instead
-    #[arg(value_name = "VERSION")]
+    // `version` is the flag that every verb has.
+    #[arg(id = "number", value_name = "VERSION")]
     version: Option<u32>,
     /// Newest versions
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
@@ -73,7 +74,8 @@ pub(crate) struct HistoryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {
     /// Its number in the history
-    #[arg(value_name = "VERSION")]
+    // `version` is the flag that every verb has.
+    #[arg(id = "number", value_name = "VERSION")]
     version: u32,
     #[command(flatten)]
     how: How,

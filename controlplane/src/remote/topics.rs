@@ -296,8 +296,9 @@ fn planned(before: &Value, configs: &Map<String, Value>) -> String {
         found.map_or(Value::Null, |config| config["value"].clone())
     };
     let then = |value: &Value| if value.is_null() { Value::from("(default)") } else { value.clone() };
-    let rows: Vec<Value> = configs
-        .iter()
+    let sorted: std::collections::BTreeMap<&String, &Value> = configs.iter().collect();
+    let rows: Vec<Value> = sorted
+        .into_iter()
         .map(|(key, value)| json!({ "name": key, "now": now(key), "then": then(value) }))
         .collect();
     tables::list(&rows.into(), &[("CONFIG", "/name"), ("NOW", "/now"), ("THEN", "/then")])
