@@ -656,6 +656,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/log-level": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows how much is logged. */
+        get: operations["log_level_show"];
+        /** Sets how much is logged, until the process ends. */
+        put: operations["log_level_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/login": {
         parameters: {
             query?: never;
@@ -2127,6 +2145,16 @@ export interface components {
              */
             requests_per_s?: number | null;
         };
+        /** @description The level of the log. */
+        LogLevel: {
+            /** @description The level. */
+            level: components["schemas"]["LogSeverity"];
+        };
+        /**
+         * @description From which severity on Millrace's own lines are logged. Those of libraries always from `warn` on.
+         * @enum {string}
+         */
+        LogSeverity: "warn" | "info" | "debug" | "trace";
         /** @description Name and password. */
         Login: {
             /**
@@ -3399,7 +3427,7 @@ export interface components {
              */
             sha256: string;
             /** @description JSON with its values covered, or, where it was asked for and allowed, everything; null for what is not shown. */
-            value?: Record<string, never> | null;
+            value: unknown;
         };
         /** @description A rule with where it comes from. */
         ShownRule: {
@@ -5467,6 +5495,75 @@ export interface operations {
             429: components["responses"]["Problem"];
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    log_level_show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The level in force. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogLevel"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    log_level_set: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LogLevel"];
+            };
+        };
+        responses: {
+            /** @description The level in force. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogLevel"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            411: components["responses"]["Problem"];
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+            507: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };
