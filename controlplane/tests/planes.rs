@@ -96,11 +96,9 @@ impl Planes {
         path
     }
 
-    fn data_plane(&self, name: &str) -> Running {
+    fn pump(&self, name: &str) -> Running {
         let listen = format!("unix:{}", self.socket(name).display());
-        Running::start_data_plane(
-            &self.file(name, &format!("[door]\nlisten = {listen:?}\nname = {name:?}\n")),
-        )
+        Running::start_pump(&self.file(name, &format!("[door]\nlisten = {listen:?}\nname = {name:?}\n")))
     }
 
     fn control_plane(&self) -> Running {
@@ -118,9 +116,9 @@ impl Planes {
 }
 
 #[test]
-fn many_data_planes_are_one_picture_that_adds_up_and_is_right_after_a_death() {
+fn many_planes_are_one_picture_that_adds_up_and_is_right_after_a_death() {
     let planes = Planes::new(&["a", "b"]);
-    let (_a, b) = (planes.data_plane("a"), planes.data_plane("b"));
+    let (_a, b) = (planes.pump("a"), planes.pump("b"));
     let mut control = planes.control_plane();
     let asking = planes.asking(&mut control);
     control.wait_ready();
@@ -168,7 +166,7 @@ fn many_data_planes_are_one_picture_that_adds_up_and_is_right_after_a_death() {
     assert_eq!(status, 503, "an order to one that does not answer");
 
     // It comes back, and counts from there.
-    let _b = planes.data_plane("b");
+    let _b = planes.pump("b");
     let back = Instant::now();
     wait("b to answer", || (asking.instance("b")["stale"] == false).then_some(()));
     assert!(back.elapsed() < RIGHT_WITHIN + Duration::from_secs(5), "{:?}", back.elapsed());
@@ -178,9 +176,9 @@ fn many_data_planes_are_one_picture_that_adds_up_and_is_right_after_a_death() {
 }
 
 #[test]
-fn the_death_of_a_control_plane_is_nothing_to_the_data_plane() {
+fn the_death_of_a_control_plane_is_nothing_to_the_shards() {
     let planes = Planes::new(&["a"]);
-    let a = planes.data_plane("a");
+    let a = planes.pump("a");
     let mut control = planes.control_plane();
     let asking = planes.asking(&mut control);
     control.wait_ready();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_plane_keeps_its_numbers_and_gives_them_back_when_it_is_given_up() {
+    fn a_plane_keeps_its_numbers_and_gives_them_back_when_it_is_given_up() {
         let mut numbers = Numbers::default();
         let all = [member("a", 2), member("b", 3), member("c", 1)];
         merge(&all, &config(), &mut numbers);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_common_is_compared() {
+    fn only_what_both_have_is_compared() {
         let mut theirs = config();
         theirs.api.listen = "127.0.0.1:1".into();
         assert!(differences(&config(), &theirs).is_empty());

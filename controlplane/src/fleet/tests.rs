@@ -154,7 +154,7 @@ fn views_come_up_and_orders_go_down_over_a_socket_that_only_this_user_opens() {
 }
 
 #[test]
-fn a_data_plane_that_falls_silent_is_stale_after_three_seconds_and_no_sooner() {
+fn a_plane_that_falls_silent_is_stale_after_three_seconds_and_no_sooner() {
     block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let listen = format!("unix:{}", folder.path().join("door.sock").display());

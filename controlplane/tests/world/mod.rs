@@ -86,7 +86,7 @@ impl Running {
     }
 
     /// Starts `dataplane` with this config; it has no port.
-    pub(crate) fn start_data_plane(config: &Path) -> Running {
+    pub(crate) fn start_pump(config: &Path) -> Running {
         Running::spawn(&["dataplane", "--config", config.to_str().unwrap()], &[])
     }
 

@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 
 /// What is made, not written.
-const BUILT: [&str; 6] = ["target", ".git", ".cache", "node_modules", "dist", "__pycache__"];
+const BUILT: [&str; 5] = ["target", ".git", ".cache", "node_modules", "__pycache__"];
+/// The same, by its path.
+const BUILT_AT: [&str; 1] = ["dashboard/dist"];
 
 /// A text file of the project.
 #[derive(Clone, Debug)]
@@ -68,7 +70,7 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             // A file `.git` is a worktree's pointer to its repository.
-            if BUILT.contains(&name.as_str()) {
+            if BUILT.contains(&name.as_str()) || BUILT_AT.contains(&path.as_str()) {
                 continue;
             }
             if entry.file_type()?.is_dir() {
