@@ -37,6 +37,7 @@ use crate::exit::Failure;
 pub(crate) use page::escape;
 pub(crate) use places::Place;
 use places::{Places, Taken};
+pub(crate) use tls::{certificates, key};
 
 /// All routes with their rules, for tests that come through no connection.
 #[cfg(test)]

@@ -143,6 +143,64 @@ fn with_an_authority_for_clients_only_its_own_get_in() {
     }
 }
 
+/// Asks as `millrace probe` does; the exit code, and the text of a failure.
+fn probe(door: &Open, tls: Option<&Tls>) -> (u8, String) {
+    match crate::probe::run(&door.address.to_string(), tls, "livez") {
+        Ok(code) => (code, String::new()),
+        Err(failure) => (failure.code, failure.text),
+    }
+}
+
+/// The files of a door in this folder.
+fn files(folder: &Path, with_authority: bool) -> Tls {
+    Tls {
+        cert_file: folder.join("cert.pem"),
+        key_file: folder.join("key.pem"),
+        client_ca_file: with_authority.then(|| folder.join("clients.pem")),
+    }
+}
+
+#[test]
+fn the_probe_knows_the_listener_by_its_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let door = open(folder.path(), &authority.sign(), None);
+    let tls = files(folder.path(), false);
+    assert_eq!(probe(&door, Some(&tls)), (0, String::new()));
+    // The answer to plain HTTP is an alert.
+    let (code, text) = probe(&door, None);
+    assert!(code == 69 && text.contains("[api.tls]"), "{code} {text}");
+    // Renewed since: the same authority, another certificate.
+    std::fs::write(&tls.cert_file, authority.sign().certificate).unwrap();
+    let (code, text) = probe(&door, Some(&tls));
+    assert!(code == 69 && text.contains("a restart takes a renewed one"), "{code} {text}");
+    std::fs::remove_file(&tls.cert_file).unwrap();
+    let (code, text) = probe(&door, Some(&tls));
+    assert!(code == 78 && text.starts_with("api.tls.cert_file: "), "{code} {text}");
+}
+
+#[test]
+fn the_probe_gets_past_an_authority_for_clients_with_the_listeners_own_key_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let door = open(folder.path(), &servers.sign(), Some(&clients));
+    assert_eq!(probe(&door, Some(&files(folder.path(), true))), (0, String::new()));
+    // Without the key there is nothing to show, although the certificate is known to all.
+    assert_eq!(probe(&door, Some(&files(folder.path(), false))).0, 69);
+    std::fs::write(folder.path().join("key.pem"), servers.sign().key).unwrap();
+    let (code, text) = probe(&door, Some(&files(folder.path(), true)));
+    assert!(code == 78 && text.starts_with("api.tls.key_file: "), "{code} {text}");
+}
+
+#[test]
+fn the_probe_tells_a_listener_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let _written = open(folder.path(), &Authority::new().sign(), None);
+    let plain = Open::new(Api { listen: "127.0.0.1:0".to_owned(), ..Api::default() });
+    let (code, text) = probe(&plain, Some(&files(folder.path(), false)));
+    assert!(code == 69 && text.contains("does not speak TLS"), "{code} {text}");
+}
+
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -62,12 +62,12 @@ impl Default for Api {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// Certificate and its chain, in PEM.
+    /// Certificate and its chain, in PEM. `millrace probe` knows the listener by it.
     pub cert_file: PathBuf,
     /// Private key of the certificate, in PEM.
     pub key_file: PathBuf,
     /// Authorities, in PEM, one of which must have signed the certificate of whoever connects (mTLS). A token is
-    /// needed all the same.
+    /// needed all the same. `millrace probe` gets in by `cert_file` and `key_file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca_file: Option<PathBuf>,
 }
