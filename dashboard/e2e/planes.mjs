@@ -40,7 +40,8 @@ export async function walk(browser, check) {
     await stop(world.members.get("left"), "SIGKILL");
     await page.getByText(/Data plane left does not answer.*1 of 2 data planes answer/).waitFor();
     await open(page, "Shards");
-    await page.getByText("Shard 0").first().waitFor();
+    // Which of the two has which number depends on who was attached first.
+    await page.getByText(/Shard \d/).first().waitFor();
     await until("the tile of the dead one to be gone", async () => (await page.getByRole("button", { name: /^Details of shard/ }).count()) === 1);
     await page.getByText("✓ adds up").waitFor();
   });
