@@ -88,17 +88,17 @@ pub(crate) fn controlplane(loaded: Loaded, port_file: Option<&Path>, global: &Gl
         let config: Arc<Config> = Arc::new(config);
         let watched = Watch::new(Arc::clone(&config), store.clone()).await?;
         let board = Arc::new(Board::new(&config, 0));
-        let fleet = Fleet::start(Arc::clone(&config), Arc::clone(&board))?;
+        let (commands, receiver) = Appliance::channel();
+        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
+        let fleet = Fleet::start(configs.clone(), Arc::clone(&board))?;
         let (address, url) = (door.address(), door.url());
         tracing::info!(
             event = "started", version = env!("CARGO_PKG_VERSION"), config = origin, attach = config.attach.len(),
             listen = %address, "the control plane is up; {url} shows its figures"
         );
         appliance::write_port(port_file, address.port())?;
-        let (commands, receiver) = Appliance::channel();
         tokio::spawn(fleet.clone().run());
         tokio::spawn(fleet.clone().pass_on(receiver));
-        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
         let ctx = Ctx::new(configs, Arc::clone(&board), commands, store, accounts, watched, Some(fleet));
         serve::begin(&ctx, &url, global.log_format()).await;
         let (stop, stopped) = watch::channel(false);

@@ -18,8 +18,9 @@ use tokio_rustls::TlsConnector;
 use super::gate::Reader;
 use super::socket::Connection;
 use super::wire::{self, Down, Hello, PROTOCOL, Up};
-use super::{Failure, tls};
+use super::{Failure, merge, tls};
 use crate::board::View;
+use crate::configs::{Version, hidden};
 
 /// A data plane that has said nothing for this long is not attached any more.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -100,7 +101,15 @@ pub(super) struct Link {
     pub(super) address: String,
     target: Target,
     seen: Mutex<Seen>,
+    compared: Mutex<Option<Compared>>,
     orders: Mutex<Option<mpsc::Sender<Command>>>,
+}
+
+/// Two configurations and the keys in which they differ: views are merged far more often than either changes.
+struct Compared {
+    own_tag: String,
+    theirs: Arc<Config>,
+    keys: Vec<String>,
 }
 
 /// Why a data plane was not told.
@@ -119,12 +128,27 @@ impl Link {
             trouble: Some("not attached yet".to_owned()),
             ..Seen::default()
         };
-        Link { address, target, seen: Mutex::new(seen), orders: Mutex::default() }
+        Link { address, target, seen: Mutex::new(seen), compared: Mutex::default(), orders: Mutex::default() }
     }
 
     /// What is known of it.
     pub(super) fn seen(&self) -> Seen {
         self.with(|seen| seen.clone())
+    }
+
+    /// Keys in which its configuration differs from the one in force here.
+    pub(super) fn differs(&self, own: &Version) -> Vec<String> {
+        let Some(theirs) = self.with(|seen| seen.config.clone()) else { return Vec::new() };
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*compared
+            && known.own_tag == own.tag
+            && Arc::ptr_eq(&known.theirs, &theirs)
+        {
+            return known.keys.clone();
+        }
+        let keys = merge::differences(&hidden(&own.config), &theirs);
+        *compared = Some(Compared { own_tag: own.tag.clone(), theirs, keys: keys.clone() });
+        keys
     }
 
     /// Puts an order on its way.

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dataplane::config::{Address, Attach, Config};
+use dataplane::config::{Address, Attach};
 use dataplane::control::Command;
 use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
@@ -31,7 +31,7 @@ pub(crate) use self::gate::Gate;
 use self::link::{Link, Seen, Target, Untold};
 use self::merge::Numbers;
 use crate::board::{Board, Phase, View};
-use crate::configs::hidden;
+use crate::configs::Configs;
 use crate::exit::Failure;
 
 /// A data plane that has not published for this long does not answer: its figures are shown with their age and count in
@@ -54,7 +54,7 @@ struct Inner {
     links: Mutex<Vec<(Arc<Link>, AbortHandle)>>,
     names: Vec<Named>,
     numbers: Mutex<Numbers>,
-    config: Arc<Config>,
+    configs: Configs,
     board: Arc<Board>,
 }
 
@@ -104,16 +104,16 @@ impl Fleet {
     ///
     /// # Errors
     /// A certificate cannot be used. Exit code 78.
-    pub(crate) fn start(config: Arc<Config>, board: Arc<Board>) -> Result<Fleet, Failure> {
+    pub(crate) fn start(configs: Configs, board: Arc<Board>) -> Result<Fleet, Failure> {
         let mut names = Vec::new();
         let mut links = Vec::new();
-        for attach in &config.attach {
+        for attach in &configs.current().config.attach {
             match target(attach)? {
                 Reach::At(target) => links.push(begin(attach.address.clone(), target)),
                 Reach::Named(named) => names.push(named),
             }
         }
-        let inner = Inner { links: Mutex::new(links), names, numbers: Mutex::default(), config, board };
+        let inner = Inner { links: Mutex::new(links), names, numbers: Mutex::default(), configs, board };
         Ok(Fleet(Arc::new(inner)))
     }
 
@@ -142,40 +142,36 @@ impl Fleet {
 
     /// Every data plane that is to be attached.
     pub(crate) fn members(&self) -> Vec<Member> {
-        let links = self.links();
-        let seen: Vec<(String, Seen)> =
-            links.iter().map(|link| (link.address.clone(), link.seen())).collect();
-        let own = hidden(&self.0.config);
+        self.linked().into_iter().map(|(_, member)| member).collect()
+    }
+
+    /// The same, each with its link.
+    fn linked(&self) -> Vec<(Arc<Link>, Member)> {
+        let own = self.0.configs.current();
         let mut taken = BTreeMap::new();
-        seen.into_iter()
-            .map(|(address, seen)| {
-                let first = taken.entry(Arc::clone(&seen.name)).or_insert_with(|| address.clone()).clone();
-                let absent = absence(&seen, &first, &address);
-                let age = seen.age();
-                let differs =
-                    seen.config.as_ref().map_or_else(Vec::new, |config| merge::differences(&own, config));
-                Member {
-                    name: seen.name,
-                    address,
-                    version: seen.version,
-                    commit: seen.commit,
-                    view: seen.view,
-                    age,
-                    absent,
-                    differs,
-                }
-            })
-            .collect()
+        let member = |link: Arc<Link>| {
+            let (seen, address) = (link.seen(), link.address.clone());
+            let first = taken.entry(Arc::clone(&seen.name)).or_insert_with(|| address.clone()).clone();
+            let member = Member {
+                absent: absence(&seen, &first, &address),
+                age: seen.age(),
+                differs: link.differs(&own),
+                name: seen.name,
+                address,
+                version: seen.version,
+                commit: seen.commit,
+                view: seen.view,
+            };
+            (link, member)
+        };
+        self.links().into_iter().map(member).collect()
     }
 
     /// The view of one data plane, as old as it may be; its shards are numbered as in the merged view.
     pub(crate) fn view_of(&self, name: &str) -> Option<View> {
-        let members = self.members();
-        let wanted: Vec<Member> =
-            members.into_iter().filter(|member| &*member.name == name).take(1).collect();
-        let known = wanted.first()?;
-        let shown = Member { absent: None, ..known.clone() };
-        Some(merge::merge(&[shown], &self.0.config, &mut self.numbers()))
+        let known = self.members().into_iter().find(|member| &*member.name == name)?;
+        let shown = Member { absent: None, ..known };
+        Some(merge::merge(&[shown], &self.0.configs.current().config, &mut self.numbers()))
     }
 
     /// Sends a command to these data planes, or to all that answer.
@@ -183,17 +179,15 @@ impl Fleet {
     /// # Errors
     /// Some were not told: nobody when a name is unknown or absent, else those that still had room.
     pub(crate) fn send(&self, command: &Command, to: Option<&[String]>) -> Result<(), Unsent> {
-        let members = self.members();
-        let links = self.links();
-        let pairs = || members.iter().zip(&links);
+        let linked = self.linked();
         let chosen: Vec<_> = match to {
-            None => pairs().filter(|(member, _)| member.absent.is_none()).collect(),
+            None => linked.iter().filter(|(_, member)| member.absent.is_none()).collect(),
             Some(names) => {
                 let mut chosen = Vec::new();
                 for name in names {
-                    let found = pairs().find(|(member, _)| *member.name == **name);
+                    let found = linked.iter().find(|(_, member)| *member.name == **name);
                     let found = found.ok_or_else(|| Unsent::Unknown(name.clone()))?;
-                    if found.0.absent.is_some() {
+                    if found.1.absent.is_some() {
                         return Err(Unsent::Absent(name.clone()));
                     }
                     chosen.push(found);
@@ -205,7 +199,7 @@ impl Fleet {
             return Err(Unsent::Nobody);
         }
         let mut untold = Ok(());
-        for (member, link) in chosen {
+        for (link, member) in chosen {
             untold = untold.and(link.tell(command.clone()).map_err(|why| match why {
                 Untold::Absent => Unsent::Absent(member.name.to_string()),
                 Untold::Busy => Unsent::Busy(member.name.to_string()),
@@ -218,7 +212,8 @@ impl Fleet {
     fn publish(&self) {
         let (members, mut numbers) = (self.members(), self.numbers());
         numbers.keep(&members);
-        self.0.board.replace(merge::merge(&members, &self.0.config, &mut numbers));
+        let config = self.0.configs.current().config;
+        self.0.board.replace(merge::merge(&members, &config, &mut numbers));
     }
 
     /// Attaches addresses that are new behind a name, and gives up those that are gone from it and do not answer.

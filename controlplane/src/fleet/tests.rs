@@ -83,11 +83,20 @@ impl Plane {
 }
 
 fn fleet(attach: Vec<Attach>) -> (Fleet, Arc<Board>) {
-    let config = Arc::new(Config { attach, ..config() });
-    let board = Arc::new(Board::new(&config, 0));
-    let fleet = Fleet::start(config, Arc::clone(&board)).unwrap();
-    tokio::spawn(fleet.clone().run());
+    let (fleet, board, _) = steered(attach);
     (fleet, board)
+}
+
+/// The same with the configurations that it passes on.
+fn steered(attach: Vec<Attach>) -> (Fleet, Arc<Board>, Configs) {
+    let config = Config { attach, ..config() };
+    let board = Arc::new(Board::new(&config, 0));
+    let (commands, receiver) = mpsc::channel(8);
+    let configs = Configs::new(config, None, Arc::clone(&board), commands);
+    let fleet = Fleet::start(configs.clone(), Arc::clone(&board)).unwrap();
+    tokio::spawn(fleet.clone().run());
+    tokio::spawn(fleet.clone().pass_on(receiver));
+    (fleet, board, configs)
 }
 
 fn at(address: &str, tls: Option<MutualTls>) -> Attach {
@@ -150,6 +159,30 @@ fn views_come_up_and_orders_go_down_over_a_socket_that_only_this_user_opens() {
         fleet.send(&Command::Drain, None).unwrap();
         assert!(matches!(plane.commands.recv().await, Some(Command::Drain)), "only the drain came");
         assert_eq!(plane.board.view().phase, Phase::Draining);
+    });
+}
+
+#[test]
+fn a_configuration_that_was_passed_on_is_the_one_that_is_compared_with() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = format!("unix:{}", folder.path().join("door.sock").display());
+        let mut plane = Plane::open(&listen, "a", None);
+        let (fleet, board, configs) = steered(vec![at(&listen, None)]);
+        until("its view", || board.view().reports.len() == 1).await;
+        let mut changed = (*configs.current().config).clone();
+        changed.drain.deadline = Time::from_secs(40);
+        let applying = tokio::spawn(async move { configs.apply(changed, None).await.unwrap() });
+        let Some(Command::Apply { epoch, .. }) = plane.commands.recv().await else { panic!() };
+        let taken = report(0, 9, State::Running, counters());
+        plane.board.publish(vec![dataplane::control::ShardReport { epoch, ..taken }], Vec::new());
+        assert_eq!(applying.await.unwrap().taken_by, 1);
+        until("no difference", || {
+            fleet.members()[0].differs.is_empty() && board.view().reports[0].epoch == epoch
+        })
+        .await;
+        until("a picture of one kind", || board.view().fleet.as_ref().is_some_and(|fleet| !fleet.is_mixed))
+            .await;
     });
 }
 
