@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use dataplane::config::{Attach, Config, Door, MutualTls, Time};
 use dataplane::control::{Command, State};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
@@ -16,43 +15,32 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::board::fixture::{config, counters, report};
-use crate::configs::Configs;
+use crate::http::pem::fixture::Authority;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// Files of one side, whose certificate holds this name and was good until that year.
-    fn files(&self, folder: &Path, trusted: &Authority, name: &str, peers: &[&str], until: i32) -> MutualTls {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        let file = |what: &str, pem: &str| {
-            let file = folder.join(format!("{name}-{until}-{what}.pem"));
-            std::fs::write(&file, pem).unwrap();
-            file
-        };
-        MutualTls {
-            cert_file: file("cert", &certificate),
-            key_file: file("key", &key.serialize_pem()),
-            ca_file: file("ca", &trusted.pem),
-            peer_names: peers.iter().map(|name| (*name).to_owned()).collect(),
-        }
+/// Files of one side, whose certificate of this authority holds this name and was good until that year.
+fn files_of(
+    authority: &Authority,
+    folder: &Path,
+    trusted: &Authority,
+    name: &str,
+    peers: &[&str],
+    until: i32,
+) -> MutualTls {
+    let signed = authority.sign(name, until);
+    let file = |what: &str, pem: &str| {
+        let file = folder.join(format!("{name}-{until}-{what}.pem"));
+        std::fs::write(&file, pem).unwrap();
+        file
+    };
+    MutualTls {
+        cert_file: file("cert", &signed.certificate),
+        key_file: file("key", &signed.key),
+        ca_file: file("ca", &trusted.pem),
+        peer_names: peers.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 
@@ -214,7 +202,7 @@ fn over_tcp_both_sides_must_show_the_right_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let (ours, strange) = (Authority::new(), Authority::new());
         let files = |authority: &Authority, name: &str, peers: &[&str], year| {
-            authority.files(folder.path(), &ours, name, peers, year)
+            files_of(authority, folder.path(), &ours, name, peers, year)
         };
         let plane = Plane::open("tcp:127.0.0.1:0", "a", Some(files(&ours, "plane", &["control"], 2999)));
         let good = at(&plane.address, Some(files(&ours, "control", &["plane"], 2999)));

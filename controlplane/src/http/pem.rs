@@ -39,3 +39,41 @@ pub(crate) fn key(field: &str, file: &Path) -> Result<PrivateKeyDer<'static>, Fa
 pub(crate) fn refused(field: &str, file: &Path, text: &str) -> Failure {
     Failure::config(format!("{field}: {}: {text}", file.display()), "name a readable PEM file")
 }
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! Authorities and certificates made on the fly.
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    /// An authority and its certificate.
+    pub(crate) struct Authority {
+        issuer: Issuer<'static, KeyPair>,
+        pub(crate) pem: String,
+    }
+
+    /// A certificate with its key, both in PEM.
+    pub(crate) struct Signed {
+        pub(crate) certificate: String,
+        pub(crate) key: String,
+    }
+
+    impl Authority {
+        pub(crate) fn new() -> Authority {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let pem = params.self_signed(&key).unwrap().pem();
+            Authority { issuer: Issuer::new(params, key), pem }
+        }
+
+        /// Signs a certificate that holds this name and is good until the first day of that year.
+        pub(crate) fn sign(&self, name: &str, until: i32) -> Signed {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+            let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+            Signed { certificate, key: key.serialize_pem() }
+        }
+    }
+}

@@ -8,38 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dataplane::config::{Api, Tls};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
+use super::pem::fixture::{Authority, Signed};
 use super::smuggling_tests::Open;
 
-/// An authority and its certificate.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-/// A certificate with its key, both in PEM.
-struct Signed {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn sign(&self) -> Signed {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        Signed { certificate: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
-    }
+/// A certificate of this authority for the machine's own name.
+fn sign(authority: &Authority) -> Signed {
+    authority.sign("localhost", 2999)
 }
 
 fn open(folder: &Path, server: &Signed, clients: Option<&Authority>) -> Open {
@@ -98,7 +75,7 @@ const BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::
 fn an_encrypted_answer_says_so_and_a_plain_question_gets_none() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let door = open(folder.path(), &authority.sign(), None);
+    let door = open(folder.path(), &sign(&authority), None);
     for version in BOTH {
         let answer = ask(&door, &authority, None, &[version]).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -130,23 +107,23 @@ fn an_encrypted_answer_says_so_and_a_plain_question_gets_none() {
 fn with_an_authority_for_clients_only_its_own_get_in() {
     let folder = tempfile::tempdir().unwrap();
     let (servers, clients) = (Authority::new(), Authority::new());
-    let door = open(folder.path(), &servers.sign(), Some(&clients));
-    let good = ask(&door, &servers, Some(&clients.sign()), &BOTH).unwrap();
+    let door = open(folder.path(), &sign(&servers), Some(&clients));
+    let good = ask(&door, &servers, Some(&sign(&clients)), &BOTH).unwrap();
     assert!(good.starts_with("HTTP/1.1 200"), "{good}");
     for version in BOTH {
         assert!(ask(&door, &servers, None, &[version]).is_err(), "no certificate");
         assert!(
-            ask(&door, &servers, Some(&Authority::new().sign()), &[version]).is_err(),
+            ask(&door, &servers, Some(&sign(&Authority::new())), &[version]).is_err(),
             "another authority"
         );
-        assert!(ask(&door, &servers, Some(&servers.sign()), &[version]).is_err(), "the servers' authority");
+        assert!(ask(&door, &servers, Some(&sign(&servers)), &[version]).is_err(), "the servers' authority");
     }
 }
 
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, other) = (Authority::new().sign(), Authority::new().sign());
+    let (one, other) = (sign(&Authority::new()), sign(&Authority::new()));
     let refused = |certificate: &str, key: &str| {
         let (cert_file, key_file) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
         std::fs::write(&cert_file, certificate).unwrap();
