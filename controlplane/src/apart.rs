@@ -3,13 +3,11 @@
 //! A data plane needs nobody: it fetches its own credentials, obeys its own signals and works by its own file. A control
 //! plane holds what `run` has beside the shards, and may die and come back at any time.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use std::path::Path;
-
 use dataplane::config::Config;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::api::Ctx;
@@ -41,7 +39,7 @@ pub(crate) fn dataplane(loaded: Loaded, global: &Global) -> Result<u8, Failure> 
     let as_read = config.clone();
     let placement = Appliance::preflight(&config)?;
     fit::fit_batches(&mut config);
-    runtime()?.block_on(async {
+    run::runtime()?.block_on(async {
         let accesses = run::accesses(&mut config).await?;
         let gate = Gate::bind(&door)?;
         let appliance = Appliance::start(&config, &placement)?;
@@ -83,7 +81,7 @@ pub(crate) fn controlplane(loaded: Loaded, port_file: Option<&Path>, global: &Gl
     let door = Door::bind(&config.api)?;
     let store = serve::store(&config.api);
     let accounts = serve::accounts(&config.api, &store)?;
-    runtime()?.block_on(async {
+    run::runtime()?.block_on(async {
         let as_read = config.clone();
         let config: Arc<Config> = Arc::new(config);
         let watched = Watch::new(Arc::clone(&config), store.clone()).await?;
@@ -121,11 +119,4 @@ async fn wait_for_the_end(mut signals: run::Signals, ctx: &Ctx) {
             _ = signals.user.recv() => run::log_snapshot(ctx.board()),
         }
     }
-}
-
-fn runtime() -> Result<Runtime, Failure> {
-    // One thread: the work is small, and a second one would only find a shard's core.
-    Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::config(format!("the runtime cannot start: {error}"), "raise the limit of descriptors")
-    })
 }

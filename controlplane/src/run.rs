@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dataplane::config::Config;
 use dataplane::control::Command;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -40,11 +40,7 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
     let accounts = serve::accounts(&config.api, &store)?;
     let placement = Appliance::preflight(&config)?;
     fit::fit_batches(&mut config);
-    // One thread: the control plane's work is small, and a second one would only find a shard's core.
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::config(format!("the runtime cannot start: {error}"), "raise the limit of descriptors")
-    })?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let accesses = accesses(&mut config).await?;
         let config = Arc::new(config);
         // Rules and receivers that cannot work are told before anything is received.
@@ -76,6 +72,17 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
         let _last_answers = stop.send(true);
         let _closed = serving.await;
         Ok(finish(appliance, &aborted))
+    })
+}
+
+/// The runtime beside the shards, and that of a control plane alone.
+///
+/// # Errors
+/// The process is out of descriptors. Exit code 78.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    // One thread: the work is small, and a second one would only find a shard's core.
+    Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::config(format!("the runtime cannot start: {error}"), "raise the limit of descriptors")
     })
 }
 
