@@ -22,6 +22,7 @@ use super::{Peer, page};
 use crate::api::{self, Code, Ctx, Problem};
 use crate::dashboard::{self, Served};
 use crate::health::{self, Check};
+use crate::metrics::Form;
 use crate::{metrics, snapshot};
 
 /// Largest body of a request: a configuration.
@@ -241,12 +242,18 @@ fn answer(checks: &[Check], query: Option<&str>) -> Response {
     (status, text).into_response()
 }
 
-async fn scrape(State(ctx): State<Ctx>, who: Who) -> Response {
+async fn scrape(State(ctx): State<Ctx>, who: Who, headers: HeaderMap) -> Response {
     if let Err(problem) = is_trusted(&ctx, &who).await {
         return refused(problem, false);
     }
-    match metrics::text(ctx.board().view(), ctx.watch().figures()) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+    let form = Form::preferred(&headers);
+    let (view, figures) = (ctx.board().view(), ctx.watch().figures());
+    let written = match form {
+        Form::Text => metrics::text(view, figures).map(String::into_bytes),
+        Form::Protobuf => metrics::protobuf(view, figures),
+    };
+    match written {
+        Ok(bytes) => ([(header::CONTENT_TYPE, form.content_type())], bytes).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n").into_response(),
     }
 }
@@ -363,7 +370,7 @@ mod tests {
     fn metrics_and_snapshot_say_what_they_are() {
         let board = Arc::new(running());
         let metrics = ask(&board, "/metrics");
-        assert_eq!(metrics.headers["content-type"], metrics::CONTENT_TYPE);
+        assert_eq!(metrics.headers["content-type"], Form::Text.content_type());
         assert!(metrics.text.ends_with("# EOF\n"));
         let snapshot = ask(&board, "/snapshot");
         assert_eq!(snapshot.headers["content-type"], "application/json");

@@ -64,6 +64,9 @@ fn page() -> String {
          `GET /metrics`, OpenMetrics text, read when it is scraped. Base units: seconds, bytes, ratios from 0 to 1. Labels\n\
          are bounded: message types and codes are capped at 64 and `other`, the rest comes from the configuration or is a\n\
          closed list. Counters begin anew with the process. A test holds this page to what the program writes.\n\n\
+         Who prefers Prometheus' protobuf gets it (`Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited`), with\n\
+         native histograms (schema 3, 9 % a bucket) beside the classic buckets. Prometheus asks so with `scrape_native_histograms` (from 3.8) or the feature flag\n\
+         `native-histograms` (before).\n\n\
          | name | kind | labels | meaning |\n|---|---|---|---|\n",
     );
     for (name, family) in families(&full()) {

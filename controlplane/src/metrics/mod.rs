@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod document;
 mod families;
+mod form;
+mod native;
 mod watched;
 
 use std::fmt;
@@ -18,14 +20,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::board::View;
 use crate::watch::Figures;
+pub(crate) use form::Form;
 
 /// SQS calls that were refused because of a quota, among these codes.
 pub(crate) fn throttled(codes: &dataplane::stats::Codes) -> u64 {
     families::throttled(codes)
 }
-
-/// What `/metrics` says about its own form. Source: OpenMetrics 1.0.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds of latency buckets, microseconds: 100 µs to 5 minutes, three to a decade where it matters.
 const BUCKETS_US: [u64; 20] = [
@@ -56,12 +56,25 @@ const BUCKETS_US: [u64; 20] = [
 /// # Errors
 /// Never while the text grows in memory.
 pub(crate) fn text(view: Arc<View>, figures: Figures) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry(view, figures))?;
+    Ok(text)
+}
+
+/// The same in Prometheus' protobuf, with native histograms beside the classic ones.
+///
+/// # Errors
+/// Never while it grows in memory.
+pub(crate) fn protobuf(view: Arc<View>, figures: Figures) -> Result<Vec<u8>, fmt::Error> {
+    prometheus_client::encoding::prometheus_protobuf::encode_to_vec(&registry(view, figures))
+        .map_err(|_| fmt::Error)
+}
+
+fn registry(view: Arc<View>, figures: Figures) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process(Arc::clone(&view))));
     registry.sub_registry_with_prefix("millrace").register_collector(Box::new(Appliance(view, figures)));
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)?;
-    Ok(text)
+    registry
 }
 
 #[derive(Debug)]
@@ -163,11 +176,14 @@ impl Sheet<'_, '_> {
         let mut family = self.family(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for (labels, histogram) in series {
             let (sum, buckets) = buckets(histogram);
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+            // Classic buckets for everyone; who reads protobuf gets the native ones as well.
+            let native = native::Native::of(histogram);
+            family.encode_family(&labels)?.encode_histogram_with_native::<NoLabelSet>(
                 sum,
                 histogram.len(),
                 &buckets,
                 None,
+                native.encoded(),
             )?;
         }
         Ok(())
@@ -196,6 +212,30 @@ mod tests {
 
     fn scrape() -> String {
         text(running().view(), watched::fixture()).unwrap()
+    }
+
+    #[test]
+    fn protobuf_has_the_families_of_the_text_and_native_histograms() {
+        use prometheus_client::encoding::prometheus_protobuf::encode;
+        let families = encode(&registry(running().view(), watched::fixture())).unwrap();
+        let text = scrape();
+        let types = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(families.len(), types);
+        let whole = families.iter().find(|family| family.name == "millrace_end_to_end_seconds").unwrap();
+        let histogram = whole.metric[0].histogram.as_ref().unwrap();
+        let native: i64 = histogram
+            .positive_delta
+            .iter()
+            .scan(0, |count, delta| {
+                *count += delta;
+                Some(*count)
+            })
+            .sum();
+        assert_eq!((histogram.schema, native as u64), (3, histogram.sample_count));
+        assert!(!histogram.bucket.is_empty(), "classic buckets as well");
+        let bytes = protobuf(running().view(), watched::fixture()).unwrap();
+        // Each family after its own length.
+        assert!(bytes.len() > families.len() && usize::from(bytes[0] & 0x7f) > 0);
     }
 
     #[test]
