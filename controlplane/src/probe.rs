@@ -73,9 +73,14 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut head = [0; 512];
-            let read = stream.read(&mut head).unwrap();
-            assert!(head[..read].starts_with(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"));
+            // A head may come in pieces.
+            let (mut head, mut piece) = (Vec::new(), [0; 512]);
+            while !head.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0, "it ended early");
+                head.extend_from_slice(&piece[..read]);
+            }
+            assert!(head.starts_with(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1:"));
             stream.write_all(text.as_bytes()).unwrap();
         });
         address
