@@ -49,9 +49,10 @@ pub(crate) fn dataplane(loaded: Loaded, global: &Global) -> Result<u8, Failure> 
             door = gate.address(), "the data plane is up; a control plane can attach"
         );
         let (commands, receiver) = Appliance::channel();
-        run::supply(accesses, &appliance, &commands);
+        let supply = run::supply(accesses, &appliance, &commands);
         let board = Arc::clone(appliance.board());
-        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
+        let configs =
+            Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone()).with(supply);
         tokio::spawn(gate.serve(configs.clone(), Arc::clone(&board), commands.clone()));
         let aborted = Arc::new(AtomicBool::new(false));
         let reload = move || {

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataplane::config::Config;
@@ -34,9 +34,21 @@ const JOIN_MAX: Duration = Duration::from_secs(3);
 pub(crate) struct Appliance {
     plane: DataPlane,
     board: Arc<Board>,
-    asked: BTreeMap<String, Arc<Notify>>,
+    asked: Asked,
     /// Milliseconds; a changed configuration may change it.
     drain_deadline_ms: AtomicU64,
+}
+
+/// Bells by pipeline, rung when a shard asks for credentials. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Asked(Arc<Mutex<BTreeMap<String, Arc<Notify>>>>);
+
+impl Asked {
+    /// The bell of a pipeline.
+    pub(crate) fn of(&self, pipeline: &str) -> Arc<Notify> {
+        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bells.entry(pipeline.to_owned()).or_default())
+    }
 }
 
 /// Where commands for the data plane are put.
@@ -65,7 +77,7 @@ impl Appliance {
         Ok(Appliance {
             plane,
             board: Arc::new(Board::new(config, placement.cores.len())),
-            asked: config.pipeline.iter().map(|pipeline| (pipeline.name.clone(), Arc::default())).collect(),
+            asked: Asked::default(),
             drain_deadline_ms: AtomicU64::new(config.drain.deadline.as_millis()),
         })
     }
@@ -75,9 +87,9 @@ impl Appliance {
         &self.board
     }
 
-    /// Rung when a shard asks for credentials of this pipeline.
-    pub(crate) fn asked(&self, pipeline: &str) -> Arc<Notify> {
-        self.asked.get(pipeline).map(Arc::clone).unwrap_or_default()
+    /// What is rung when a shard asks for credentials.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// A channel of commands for [`Appliance::tend`].
@@ -153,14 +165,12 @@ impl Appliance {
 
     fn pass_requests_on(&self) {
         for Request::Credentials { pipeline } in self.plane.requests() {
-            if let Some(asked) = self.asked.get(&pipeline) {
-                tracing::warn!(
-                    event = "credentials_refused",
-                    pipeline,
-                    "SQS refuses the credentials; fetching fresh ones"
-                );
-                asked.notify_one();
-            }
+            tracing::warn!(
+                event = "credentials_refused",
+                pipeline,
+                "SQS refuses the credentials; fetching fresh ones"
+            );
+            self.asked.of(&pipeline).notify_one();
         }
     }
 

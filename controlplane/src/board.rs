@@ -44,7 +44,7 @@ pub(crate) struct View {
     pub(crate) phase: Phase,
     /// Time since the process started its data plane.
     pub(crate) uptime: Duration,
-    /// Names of the configured pipelines, in the order of the file.
+    /// Names of the configured pipelines, in the order of the file, and of those that are about to go.
     pub(crate) pipelines: Vec<String>,
     /// Number of shards that were started.
     pub(crate) shards: usize,
@@ -87,6 +87,20 @@ impl View {
         owner.map_or((process::host(), shard), |(name, number)| (name, *number))
     }
 
+    /// Forgets pipelines that neither the configuration nor a shard has any more.
+    fn forget_gone(&mut self) {
+        let View { pipelines, budgets, reports, .. } = self;
+        let is_at_work = |name: &String| {
+            reports.iter().flat_map(|report| &report.pumps).any(|pump| pump.pipeline == *name)
+        };
+        let gone = |name: &String| !budgets.contains_key(name) && !is_at_work(name);
+        pipelines.retain(|name| !gone(name));
+        let is_known = |name: &String| pipelines.contains(name);
+        self.troubles.retain(|name, _| is_known(name));
+        self.depths.retain(|name, _| is_known(name));
+        self.attribute_calls.retain(|name, _| is_known(name));
+    }
+
     /// Whether a shard has published.
     pub(crate) fn has_shard(&self, shard: u16) -> bool {
         self.reports.iter().any(|report| report.shard == shard)
@@ -109,12 +123,7 @@ struct Inner {
 impl Board {
     /// An empty board for a data plane of so many shards.
     pub(crate) fn new(config: &Config, shards: usize) -> Board {
-        let view = View {
-            pipelines: config.pipeline.iter().map(|pipeline| pipeline.name.clone()).collect(),
-            shards,
-            budgets: budgets(config),
-            ..View::default()
-        };
+        let view = View { pipelines: names(config), shards, budgets: budgets(config), ..View::default() };
         Board {
             started: Instant::now(),
             inner: Mutex::new(Inner { view: Arc::new(view), turned: BTreeMap::new() }),
@@ -124,6 +133,11 @@ impl Board {
     /// The latest view.
     pub(crate) fn view(&self) -> Arc<View> {
         self.with(|inner| Arc::clone(&inner.view))
+    }
+
+    /// Whether a pipeline is configured, or about to go.
+    pub(crate) fn has_pipeline(&self, name: &str) -> bool {
+        self.view().pipelines.iter().any(|known| known == name)
     }
 
     /// Takes what the shards published.
@@ -142,6 +156,7 @@ impl Board {
                 })
                 .collect();
             view.reports = reports;
+            view.forget_gone();
             view.threads = threads;
             view.process = process;
         });
@@ -172,7 +187,13 @@ impl Board {
 
     /// Another configuration is in force.
     pub(crate) fn configured(&self, config: &Config) {
-        self.change(|view, _| view.budgets = budgets(config));
+        self.change(|view, _| {
+            view.budgets = budgets(config);
+            let before = std::mem::replace(&mut view.pipelines, names(config));
+            let leaving = before.into_iter().filter(|name| !view.budgets.contains_key(name));
+            view.pipelines.extend(leaving);
+            view.forget_gone();
+        });
     }
 
     /// A queue is this deep.
@@ -196,6 +217,10 @@ impl Board {
         // The view is replaced whole, so a reader's panic elsewhere leaves it readable.
         act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn names(config: &Config) -> Vec<String> {
+    config.pipeline.iter().map(|pipeline| pipeline.name.clone()).collect()
 }
 
 fn budgets(config: &Config) -> BTreeMap<String, u64> {

@@ -35,6 +35,7 @@ mod settings;
 mod snapshot;
 mod store;
 mod supervisor;
+mod supply;
 mod term;
 mod top;
 mod watch;

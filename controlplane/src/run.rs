@@ -15,7 +15,6 @@ use tokio::sync::watch;
 
 use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
-use crate::aws::{Access, Keeper};
 use crate::board::{Board, Phase};
 use crate::cli::Global;
 use crate::configs::Configs;
@@ -23,6 +22,7 @@ use crate::exit::{self, Failure};
 use crate::fleet::Gate;
 use crate::http::Door;
 use crate::settings::Loaded;
+use crate::supply::{self, Accesses, Supply};
 use crate::watch::Watch;
 use crate::{fit, logs, process, serve, snapshot, supervisor};
 
@@ -55,9 +55,10 @@ pub(crate) fn run(loaded: Loaded, port_file: Option<&Path>, global: &Global) -> 
         );
         appliance::write_port(port_file, address.port())?;
         let (commands, receiver) = Appliance::channel();
-        supply(accesses, &appliance, &commands);
+        let supply = supply(accesses, &appliance, &commands);
         let board = Arc::clone(appliance.board());
-        let configs = Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone());
+        let configs =
+            Configs::new(as_read, Some(sources), Arc::clone(&board), commands.clone()).with(supply);
         if let Some(gate) = gate {
             tokio::spawn(gate.serve(configs.clone(), Arc::clone(&board), commands.clone()));
         }
@@ -90,25 +91,20 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 ///
 /// # Errors
 /// A region or a profile that cannot be found. Exit code 78.
-pub(crate) async fn accesses(config: &mut Config) -> Result<Vec<(String, Access)>, Failure> {
+pub(crate) async fn accesses(config: &mut Config) -> Result<Accesses, Failure> {
     let mut accesses = Vec::new();
     for pipeline in &mut config.pipeline {
-        let access = Access::new(&pipeline.queue).await?;
-        // The shards sign for the same region, wherever it was found.
-        pipeline.queue.region = Some(access.region.clone());
-        accesses.push((pipeline.name.clone(), access));
+        accesses.push((pipeline.name.clone(), supply::access(&mut pipeline.queue).await?));
     }
     Ok(accesses)
 }
 
 /// Keeps every pipeline in credentials and queue facts, and systemd in the picture.
-pub(crate) fn supply(accesses: Vec<(String, Access)>, appliance: &Appliance, commands: &Commands) {
+pub(crate) fn supply(accesses: Accesses, appliance: &Appliance, commands: &Commands) -> Supply {
     tokio::spawn(supervisor::tell(Arc::clone(appliance.board())));
-    for (pipeline, access) in accesses {
-        let asked = appliance.asked(&pipeline);
-        let board = Arc::clone(appliance.board());
-        tokio::spawn(Keeper { pipeline, access, board, commands: commands.clone(), asked }.run());
-    }
+    let supply = Supply::of(appliance, commands.clone());
+    supply.keep(accesses);
+    supply
 }
 
 /// Tells the totals, waits for the shards' threads, and gives the exit code.

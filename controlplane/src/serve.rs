@@ -36,7 +36,7 @@ pub(crate) fn accounts(api: &Api, store: &Store) -> Result<Accounts, Failure> {
 pub(crate) async fn begin(ctx: &Ctx, url: &str, format: LogFormat) {
     tokio::spawn(api::feed(ctx.clone()));
     tokio::spawn(api::keep_up(ctx.clone()));
-    tokio::spawn(ctx.watch().clone().run(Arc::clone(ctx.board())));
+    tokio::spawn(ctx.watch().clone().run(Arc::clone(ctx.board()), ctx.configs().clone()));
     keep_version(ctx, "start", "the configuration of the start").await;
     if let Some(token) = ctx.accounts().bootstrap().await {
         term::note(&announcement(&token, url, is_text(format)));

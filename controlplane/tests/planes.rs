@@ -219,6 +219,62 @@ fn the_death_of_a_control_plane_is_nothing_to_the_shards() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
+/// Sends at a steady pace, a few at a time; as many as that many messages a second.
+fn steadily(world: &World, seconds: u64) -> u64 {
+    const EVERY: Duration = Duration::from_millis(20);
+    const AT_ONCE: usize = 10;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut sent = 0;
+    while Instant::now() < end {
+        world.send(AT_ONCE);
+        sent += AT_ONCE as u64;
+        std::thread::sleep(EVERY);
+    }
+    sent
+}
+
+#[test]
+fn messages_pass_a_killed_control_plane_as_they_pass_a_live_one() {
+    let planes = Planes::new(&["a"]);
+    let a = planes.pump("a");
+    let mut control = planes.control_plane();
+    let asking = planes.asking(&mut control);
+    control.wait_ready();
+    let stage = "end_to_end";
+    let before = steadily(&planes.world, 5);
+    wait("the first messages", || (asking.delivered("") == before).then_some(()));
+    let live = asking.histogram(stage, "");
+    // Killed in the middle of it, away for a while, and back.
+    let (world, mut sent) = (&planes.world, 0);
+    sent += steadily(world, 2);
+    control.signal("KILL");
+    drop(control);
+    sent += steadily(world, 3);
+    let mut control = planes.control_plane();
+    sent += steadily(world, 2);
+    let asking = planes.asking(&mut control);
+    control.wait_ready();
+    wait("the count of all", || (asking.delivered("") == before + sent).then_some(()));
+    let mut around = asking.histogram(stage, "");
+    around.subtract(&live).unwrap();
+    assert_eq!((live.len(), around.len()), (before, sent), "each message once, before and around the kill");
+    for (when, latency) in [("with it", &live), ("around its kill", &around)] {
+        let at = |quantile: f64| latency.value_at_quantile(quantile);
+        eprintln!(
+            "{when}: {} messages, p50 {} us, p99 {} us, p99.9 {} us",
+            latency.len(),
+            at(0.5),
+            at(0.99),
+            at(0.999)
+        );
+    }
+    assert_eq!(asking.get("/pipelines/orders")["unaccounted"], 0);
+    a.signal("TERM");
+    let (status, log) = a.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    control.signal("KILL");
+}
+
 #[test]
 fn a_verb_without_its_table_says_what_to_add() {
     let world = World::new();

@@ -91,6 +91,46 @@ fn a_pipeline_is_stopped_started_and_limited() {
 }
 
 #[test]
+fn a_pipeline_is_created_updated_and_deleted_while_another_runs() {
+    let scene = Scene::new("");
+    let ada = scene.ada();
+    let (code, toml, _) = ada.says(&["pipelines", "settings", "orders"], "");
+    assert!(code == 0 && toml.starts_with("[[pipeline]]"), "{toml}");
+    // The same queue under another name: the two share what comes.
+    let second = toml.replace("name = \"orders\"", "name = \"second\"");
+    let made = ada.json(&["pipelines", "create", "-", "--yes", "--comment", "more hands"], &second);
+    assert_eq!(made["shards_applied"], 1, "{made}");
+    let (code, _, error) = ada.says(&["pipelines", "create", "-", "--yes"], &second);
+    assert!(code == 1 && error.contains("there is a pipeline `second`"), "{error}");
+    let state = |name: &str| {
+        let list = ada.json(&["pipelines", "list"], "");
+        let items = list["items"].as_array().unwrap().clone();
+        items.into_iter().find(|item| item["name"] == name).map(|item| item["state"].clone())
+    };
+    wait("the second to run", || (state("second")? == "running").then_some(()));
+    assert_eq!(ada.json(&["pipelines", "stop", "orders"], "")["shards_applied"], 1);
+    scene.world.send(7);
+    wait("what the second delivers", || {
+        let list = ada.json(&["pipelines", "list"], "");
+        (list["items"][1]["totals"]["delivered"] == 7).then_some(())
+    });
+    let slower = second.replace("pollers_max = 320", "pollers_max = 5");
+    let (code, _, error) = ada.says(&["pipelines", "update", "second", "-", "--yes"], &slower);
+    assert_eq!(code, 0, "{error}");
+    let (_, shown, _) = ada.says(&["pipelines", "settings", "second"], "");
+    assert!(shown.contains("pollers_max = 5"), "{shown}");
+    let (code, _, error) = ada.says(&["pipelines", "delete", "second"], "");
+    assert!(code == 2 && error.contains("--yes"), "nothing is removed unasked: {error}");
+    assert_eq!(ada.json(&["pipelines", "delete", "second", "--yes"], "")["shards_applied"], 1);
+    wait("the second to be gone", || state("second").is_none().then_some(()));
+    assert_eq!(ada.says(&["pipelines", "delete", "second", "--yes"], "").0, 1);
+    assert_eq!(ada.json(&["pipelines", "start", "orders"], "")["shards_applied"], 1);
+    scene.world.send(3);
+    scene.delivered(3);
+    scene.end();
+}
+
+#[test]
 fn a_configuration_is_compared_put_into_force_and_brought_back() {
     let scene = Scene::new("");
     let ada = scene.ada();

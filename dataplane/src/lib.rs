@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod stats;
 
+mod blueprints;
 mod failpoint;
 mod handoff;
 #[cfg(feature = "internals")]

@@ -78,6 +78,10 @@ pub const SHARDS_MAX: usize = 256;
 /// Pipelines of one appliance.
 pub const PIPELINES_MAX: usize = 64;
 
+/// Pipelines that may come in the life of a process. Each is numbered, and the name of its endpoint is looked up from
+/// then on.
+pub const PIPELINES_EVER_MAX: usize = 1024;
+
 /// Commands that may wait in a shard's mailbox.
 pub const MAILBOX_MAX: usize = 256;
 

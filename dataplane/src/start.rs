@@ -4,23 +4,22 @@
 //! its leases lapse and SQS hands its messages out again, while a half-dead appliance would only lose time.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use glommio::{LocalExecutorBuilder, Placement as Pin};
 
-use crate::config::{Config, Pipeline};
+use crate::blueprints::{self, Arrivals};
+use crate::config::Config;
 use crate::control::{Command, Request, ShardReport, ThreadCpu};
 use crate::handoff::Mesh;
 use crate::kafka::ffi;
 use crate::kafka::threads::ThreadRegistry;
-use crate::net::{Resolver, Target, TlsClient, WakePair};
+use crate::net::{Resolver, Target, WakePair};
 pub use crate::placement::{Placement, StartError, preflight};
-use crate::shard::{self, Blueprint, Context, Mailbox, ShardEnd};
-use crate::sqs::call::Calls;
-use crate::sqs::endpoint;
+use crate::shard::{self, Blueprint, Context, Letter, Mailbox, ShardEnd};
 
 /// glommio's registered buffers for files; a shard does no file I/O, and the default costs 10 MiB each.
 const IO_MEMORY_BYTES: usize = 64 << 10;
@@ -63,6 +62,9 @@ pub struct DataPlane {
     shards: Vec<JoinHandle<Result<ShardEnd, String>>>,
     /// The end has been asked for: a shard that is gone has finished, not died.
     ending: AtomicBool,
+    /// Pipelines that came since the start.
+    arrivals: Mutex<Arrivals>,
+    resolver: Arc<Resolver>,
 }
 
 /// Starts the shards. Pipelines wait until their credentials and queue facts arrive and a producer is
@@ -76,7 +78,7 @@ pub fn start(config: Config, placement: &Placement) -> Result<DataPlane, StartEr
     let shards = placement.cores.len();
     let seed = seed();
     let blueprints: Result<Vec<Blueprint>, StartError> =
-        config.pipeline.iter().map(|pipeline| blueprint(pipeline, shards, seed)).collect();
+        config.pipeline.iter().map(|pipeline| blueprints::of(pipeline, shards, seed)).collect();
     let blueprints = blueprints?;
     let targets: Vec<Target> = blueprints.iter().map(|blueprint| blueprint.target.clone()).collect();
     let resolver = Resolver::start(&targets).map_err(|error| out_of("threads", &error))?;
@@ -95,6 +97,8 @@ pub fn start(config: Config, placement: &Placement) -> Result<DataPlane, StartEr
         threads: Arc::clone(&threads),
         shards: Vec::new(),
         ending: AtomicBool::new(false),
+        arrivals: Mutex::new(Arrivals::new(&config, shards, seed)),
+        resolver: Arc::clone(&resolver),
     };
     for (number, wake) in wakes.into_iter().enumerate() {
         let core = placement.cores[number];
@@ -136,52 +140,8 @@ fn run_shard(context: Context) -> Result<ShardEnd, String> {
     executor.run(shard::run(context)).map_err(|error| format!("shard {number}: {error}"))
 }
 
-fn blueprint(pipeline: &Pipeline, shards: usize, seed: u64) -> Result<Blueprint, StartError> {
-    let field = |name: &str| format!("pipeline.{}.{name}", pipeline.name);
-    let queue = &pipeline.queue;
-    let region = std::env::var("AWS_REGION").or_else(|_| std::env::var("AWS_DEFAULT_REGION")).ok();
-    let (endpoint, region) = endpoint::resolve(queue, region.as_deref()).map_err(|text| {
-        StartError::new(format!("{}: {text}", field("queue")), "see the comment of that field")
-    })?;
-    let tls = if endpoint.tls {
-        let tls = TlsClient::new(queue.ca_file.as_deref());
-        Some(tls.map_err(|text| {
-            StartError::new(
-                format!("{}: {text}", field("queue.ca_file")),
-                "name a PEM file with certificates",
-            )
-        })?)
-    } else {
-        None
-    };
-    let proxy = queue.proxy.as_deref().map(proxy_address).transpose().map_err(|text| {
-        StartError::new(
-            format!("{}: {text}", field("queue.proxy")),
-            "write http://host:port without user and password",
-        )
-    })?;
-    let producers = pipeline.kafka.producers.unwrap_or(shards as u16).min(shards as u16);
-    Ok(Blueprint {
-        target: Target { tls: endpoint.tls, host: endpoint.host.clone(), port: endpoint.port, proxy },
-        tls,
-        calls: Calls::new(queue, endpoint, region, seed),
-        producers,
-        ready: Arc::new(AtomicU16::new(0)),
-    })
-}
-
-fn proxy_address(url: &str) -> Result<(String, u16), String> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` is no http:// URL"))?;
-    let authority = rest.trim_end_matches('/');
-    if authority.contains(['@', '/']) {
-        return Err("a proxy is host and port only".to_owned());
-    }
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "3128"));
-    let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
-    Ok((host.to_owned(), port))
-}
-
-fn out_of(what: &str, error: &dyn fmt::Display) -> StartError {
+/// The process has run out of something that the operator can raise.
+pub(crate) fn out_of(what: &str, error: &dyn fmt::Display) -> StartError {
     StartError::new(format!("the process is out of {what}: {error}"), "raise its limits (ulimit, pids.max)")
 }
 
@@ -200,8 +160,26 @@ impl DataPlane {
         if matches!(command, Command::Drain | Command::Abort) {
             self.ending.store(true, Ordering::Release);
         }
-        let put = self.mailboxes.iter().filter(|mailbox| mailbox.put(command.clone())).count();
+        let put = match command {
+            Command::Apply { epoch, config } => self.post(*epoch, config),
+            _ => {
+                self.mailboxes.iter().filter(|mailbox| mailbox.put(Letter::Command(command.clone()))).count()
+            }
+        };
         if put == self.mailboxes.len() { Ok(()) } else { Err(MailboxFull) }
+    }
+
+    /// Puts a configuration into the mailboxes, with what its new pipelines need. In how many there was room.
+    fn post(&self, epoch: u64, config: &Arc<Config>) -> usize {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.prepare(epoch, config, &self.resolver);
+        let letter = |newcomers| Letter::Configuration { epoch, config: Arc::clone(config), newcomers };
+        let letters = arrivals.newcomers().into_iter().map(letter);
+        self.mailboxes
+            .iter()
+            .zip(letters)
+            .filter_map(|(mailbox, letter)| mailbox.put(letter).then_some(()))
+            .count()
     }
 
     /// The last published report of each shard; a shard that has not published yet is missing.

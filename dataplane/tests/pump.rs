@@ -45,11 +45,7 @@ impl World {
     }
 
     fn start(&self, queue: &str, shards: u16, change: impl FnOnce(&mut Pipeline)) -> DataPlane {
-        let brokers = self.cluster.bootstrap_servers();
-        let brokers: Vec<&str> = brokers.split(',').collect();
-        let mut pipeline = Pipeline::new("p", &self.server.queue_url(queue), &brokers, "topic");
-        pipeline.queue.region = Some("us-east-1".to_owned());
-        pipeline.queue.wait_time = dataplane::config::Time::from_secs(1);
+        let mut pipeline = self.pipeline("p", queue);
         change(&mut pipeline);
         let config = Config {
             shards: Shards { count: Some(shards), pin: false, ..Shards::default() },
@@ -58,20 +54,35 @@ impl World {
         };
         let placement = preflight(&config.shards).unwrap();
         let plane = start(config, &placement).unwrap();
+        World::supply(&plane, "p", queue);
+        plane
+    }
+
+    /// A pipeline from a queue to the topic.
+    fn pipeline(&self, name: &str, queue: &str) -> Pipeline {
+        let brokers = self.cluster.bootstrap_servers();
+        let brokers: Vec<&str> = brokers.split(',').collect();
+        let mut pipeline = Pipeline::new(name, &self.server.queue_url(queue), &brokers, "topic");
+        pipeline.queue.region = Some("us-east-1".to_owned());
+        pipeline.queue.wait_time = dataplane::config::Time::from_secs(1);
+        pipeline
+    }
+
+    /// What a pipeline waits for.
+    fn supply(plane: &DataPlane, pipeline: &str, queue: &str) {
         let credentials = Credentials {
             access_key: "AKIDEXAMPLE".to_owned(),
             secret_key: "secret".to_owned().into(),
             session_token: None,
         };
-        plane.send(&Command::Credentials { pipeline: "p".to_owned(), credentials }).unwrap();
+        plane.send(&Command::Credentials { pipeline: pipeline.to_owned(), credentials }).unwrap();
         let facts = QueueFacts {
             fifo: queue.ends_with(".fifo"),
             visibility_timeout_s: 30,
             receive_count_max: None,
             message_bytes_max: 1 << 20,
         };
-        plane.send(&Command::QueueFacts { pipeline: "p".to_owned(), facts }).unwrap();
-        plane
+        plane.send(&Command::QueueFacts { pipeline: pipeline.to_owned(), facts }).unwrap();
     }
 
     /// Reads `count` records of a topic: id header, key, body, in the order of each partition.
@@ -235,6 +246,67 @@ fn records_are_handed_to_the_owner_of_their_key() {
     assert_eq!(handed, receives[1], "what shard 1 received went through shard 0: {receives:?}");
     assert_eq!(reports[0].pumps[0].latency.percentiles(Stage::Handoff).count, handed);
     assert_eq!(world.read(3000).len(), 3000);
+    plane.send(&Command::Drain).unwrap();
+    assert_eq!(plane.join(), End::Drained);
+}
+
+/// Waits until a pipeline is on every shard, or on none.
+fn wait_for_pipeline(plane: &DataPlane, name: &str, is_there: bool) {
+    let end = Instant::now() + Duration::from_secs(40);
+    let has =
+        |report: &dataplane::control::ShardReport| report.pumps.iter().any(|pump| pump.pipeline == name);
+    while !plane.reports().iter().all(|report| has(report) == is_there) {
+        assert!(Instant::now() < end, "{name}: {:?}", plane.reports());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_pipeline_comes_and_goes_while_the_one_beside_it_runs() {
+    let world = World::new("q", &[]);
+    world.server.create_queue("r", &[]).unwrap();
+    let bodies = Bodies::new(5, 300, 1);
+    let plane = world.start("q", 2, |_| {});
+    // One producer for both shards, so that records are handed over until the very end.
+    let mut other = world.pipeline("r", "r");
+    other.kafka.producers = Some(1);
+    let alone = Config { pipeline: vec![world.pipeline("p", "q")], ..Config::default() };
+    let both = Config { pipeline: vec![alone.pipeline[0].clone(), other], ..Config::default() };
+    let apply = |epoch: u64, config: &Config| {
+        plane.send(&Command::Apply { epoch, config: std::sync::Arc::new(config.clone()) }).unwrap();
+    };
+    let threads = || plane.threads().iter().filter(|thread| thread.name != "kafka:ended").count();
+    let mut left = None;
+    for round in 0..2 {
+        apply(2 * round + 1, &both);
+        World::supply(&plane, "r", "r");
+        wait_for_pipeline(&plane, "r", true);
+        send(&world.server, "q", &bodies, 1500, None);
+        send(&world.server, "r", &bodies, 1500, None);
+        // It goes while it has its hands full.
+        let deleted =
+            || world.server.ledger(0).iter().filter(|event| event.kind == Kind::Deleted).count() as u64;
+        let began = deleted();
+        wait_for(&plane, |_| deleted() > began + 500);
+        apply(2 * round + 2, &alone);
+        wait_for_pipeline(&plane, "r", false);
+        let depth = world.server.depth("r").unwrap();
+        assert_eq!(depth.in_flight, 0, "round {round}: it gave back or finished what it held");
+        match left {
+            None => {
+                std::thread::sleep(Duration::from_secs(1));
+                left = Some(threads());
+            }
+            Some(left) => drop(wait_for(&plane, |_| threads() == left)),
+        }
+    }
+    wait_for(&plane, |totals| totals.delivered == 3000);
+    apply(5, &both);
+    World::supply(&plane, "r", "r");
+    wait_for(&plane, |_| world.server.depth("r").unwrap().visible == 0);
+    wait_for(&plane, |totals| totals.in_flight == 0);
+    assert!(plane.reports().iter().all(|report| report.refused.is_none()), "{:?}", plane.reports());
+    assert_eq!(world.read(6000).len(), 6000);
     plane.send(&Command::Drain).unwrap();
     assert_eq!(plane.join(), End::Drained);
 }

@@ -4,6 +4,7 @@
 //! pipeline must work on a box whose disk is full. Entries hold no secret: what changed comes from the types that
 //! the API shows.
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -53,6 +54,14 @@ impl<R: IntoResponse> Changed<R> {
     /// An answer to a change that removed something.
     pub(crate) fn removed(answer: R, before: &impl Serialize) -> Changed<R> {
         Changed { answer, change: Change { before: Some(json(before)), after: None } }
+    }
+}
+
+impl Changed<Response> {
+    /// The same with another status.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Changed<Response> {
+        *self.answer.status_mut() = status;
+        self
     }
 }
 

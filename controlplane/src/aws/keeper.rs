@@ -42,7 +42,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Runs until the receiver of the commands is gone.
+    /// Runs until the pipeline is gone, or the receiver of the commands.
     pub(crate) async fn run(self) {
         let mut client: Option<(aws_sdk_sqs::Client, SystemTime)> = None;
         let mut pause = PAUSE_MIN;
@@ -59,6 +59,9 @@ impl Keeper {
                     renew_at = fetched_at.map_or_else(Instant::now, |at| at + FETCH_EVERY_MIN);
                 }
                 () = self.commands.closed() => return,
+            }
+            if !self.board.has_pipeline(&self.pipeline) {
+                return;
             }
             if Instant::now() >= renew_at {
                 fetched_at = Some(Instant::now());

@@ -109,6 +109,12 @@ Examples:
       the same, and wait until nothing is held
   millrace pipelines rate orders --messages-per-s 500
       limits hold until the configuration changes them or the next start; without flags they are shown
+  millrace pipelines settings orders > orders.toml
+      its [[pipeline]] table, to be changed and sent back with `pipelines update orders orders.toml`
+  millrace pipelines create refunds.toml --yes
+      a pipeline more, on every shard or on none; in force until the next start reads the file
+  millrace pipelines delete refunds
+      it finishes what it holds and is gone; queue and topic stay
 
 Exit code 0 when it shows on all shards, 1 when not yet; 69 unreachable, 77 refused.";
 

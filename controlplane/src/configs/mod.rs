@@ -6,7 +6,7 @@
 mod hiding;
 pub(crate) mod versions;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dataplane::config::{Change, Config, Problem};
@@ -18,6 +18,7 @@ use crate::appliance::Commands;
 use crate::board::{Board, Phase};
 use crate::exit::Failure;
 use crate::settings::Sources;
+use crate::supply::{Accesses, Supply};
 pub(crate) use hiding::{hidden, revealed};
 
 /// How long a change waits for the word of every shard: they publish once a second.
@@ -72,6 +73,8 @@ struct Inner {
     sources: Option<Sources>,
     board: Arc<Board>,
     commands: Commands,
+    /// Who looks after the pipelines, when their shards are in this process.
+    supply: OnceLock<Supply>,
 }
 
 impl Configs {
@@ -83,7 +86,15 @@ impl Configs {
         commands: Commands,
     ) -> Configs {
         let current = Mutex::new(Version { epoch: 0, tag: tag(&config), config: Arc::new(config) });
-        Configs(Arc::new(Inner { current, sent: tokio::sync::Mutex::new(0), sources, board, commands }))
+        let sent = tokio::sync::Mutex::new(0);
+        Configs(Arc::new(Inner { current, sent, sources, board, commands, supply: OnceLock::new() }))
+    }
+
+    /// The same, with who looks after pipelines that come.
+    pub(crate) fn with(self, supply: Supply) -> Configs {
+        // Set once, at the start.
+        let _once = self.0.supply.set(supply);
+        self
     }
 
     /// The configuration in force.
@@ -97,7 +108,12 @@ impl Configs {
         if !problems.is_empty() {
             return Err(Refusal::Problems(problems));
         }
-        let changes = self.current().config.changes_to(new);
+        let before = self.current().config;
+        let lingering = self.lingering(&before, new);
+        if !lingering.is_empty() {
+            return Err(Refusal::Problems(lingering));
+        }
+        let changes = before.changes_to(new);
         let frozen: Vec<Change> = changes.iter().filter(|change| !change.live).cloned().collect();
         if frozen.is_empty() { Ok(changes) } else { Err(Refusal::NeedsRestart(frozen)) }
     }
@@ -121,11 +137,13 @@ impl Configs {
         // A data plane in another process may have seen higher ones, from a control plane before this.
         *sent = (*sent).max(self.highest_seen()) + 1;
         let epoch = *sent;
-        let config = Arc::new(new);
-        self.send(epoch, &config).await?;
+        let (ready, accesses) = self.prepare(&before.config, &new).await?;
+        self.send(epoch, &ready).await?;
         match self.wait_for_shards(epoch).await {
             Ok(taken_by) => {
+                let config = Arc::new(new);
                 self.put(Version { epoch, tag: tag(&config), config });
+                self.keep(accesses);
                 Ok(Applied { epoch, changes, taken_by, shards })
             }
             Err(reason) => {
@@ -168,21 +186,56 @@ impl Configs {
     ///
     /// # Errors
     /// Why it is not taken, in one sentence.
-    pub(crate) fn follow(&self, epoch: u64, ordered: &Config) -> Result<Arc<Config>, String> {
+    pub(crate) async fn follow(&self, epoch: u64, ordered: &Config) -> Result<Arc<Config>, String> {
+        // One change at a time, whoever orders it.
+        let _turn = self.0.sent.lock().await;
         let before = self.current();
         if epoch <= before.epoch {
             return Err(format!("number {epoch} is not higher than {}, which is in force", before.epoch));
         }
         let (pipeline, drain) = (ordered.pipeline.clone(), ordered.drain.clone());
         let new = Config { pipeline, drain, ..(*before.config).clone() };
-        self.review(&new).map_err(|refusal| match refusal {
+        let in_words = |refusal| match refusal {
             Refusal::Problems(problems) => problems[0].to_string(),
             Refusal::NeedsRestart(changes) => format!("{}: a change needs a restart", fields(&changes)),
             other => format!("{other:?}"),
-        })?;
+        };
+        self.review(&new).map_err(in_words)?;
+        let (ready, accesses) = self.prepare(&before.config, &new).await.map_err(in_words)?;
         let config = Arc::new(new);
-        self.put(Version { epoch, tag: tag(&config), config: Arc::clone(&config) });
-        Ok(config)
+        self.put(Version { epoch, tag: tag(&config), config });
+        self.keep(accesses);
+        Ok(ready)
+    }
+
+    /// New pipelines whose name another one has that is about to go.
+    fn lingering(&self, before: &Config, new: &Config) -> Vec<Problem> {
+        let view = self.0.board.view();
+        let is_known = |name: &String| before.pipeline.iter().any(|pipeline| pipeline.name == *name);
+        let fresh = new.pipeline.iter().map(|pipeline| &pipeline.name).filter(|name| !is_known(name));
+        let problem = |name: &String| Problem {
+            field: format!("pipeline.{name}"),
+            text: "the one of this name that was removed is still finishing; wait until it is gone"
+                .to_owned(),
+        };
+        fresh.filter(|name| view.pipelines.contains(name)).map(problem).collect()
+    }
+
+    /// What the shards are given for a configuration, and how the queues are reached that it brings.
+    async fn prepare(&self, before: &Config, new: &Config) -> Result<(Arc<Config>, Accesses), Refusal> {
+        match self.0.supply.get() {
+            Some(supply) => {
+                supply.prepare(before, new).await.map_err(|problem| Refusal::Problems(vec![problem]))
+            }
+            // Each data plane finds out for itself.
+            None => Ok((Arc::new(new.clone()), Vec::new())),
+        }
+    }
+
+    fn keep(&self, accesses: Accesses) {
+        if let Some(supply) = self.0.supply.get() {
+            supply.keep(accesses);
+        }
     }
 
     /// The highest number that this process or any shard knows of.

@@ -127,7 +127,7 @@ impl Seat {
                 order = orders.recv() => {
                     let Some(order) = order else { return Ok(()) };
                     let (id, command) = order?;
-                    let refused = self.obey(command).err();
+                    let refused = self.obey(command).await.err();
                     wire::write(to, &Up::Answer { id, refused }).await?;
                 }
             }
@@ -154,14 +154,14 @@ impl Seat {
     }
 
     /// Passes an order on; why not otherwise.
-    fn obey(&self, command: Command) -> Result<(), String> {
+    async fn obey(&self, command: Command) -> Result<(), String> {
         tracing::info!(event = "ordered", order = word(&command), "a control plane gives an order");
         if self.board.view().phase != Phase::Running {
             return Err("it is draining and takes no more commands".to_owned());
         }
         let command = match command {
             Command::Apply { epoch, config } => {
-                Command::Apply { epoch, config: self.configs.follow(epoch, &config)? }
+                Command::Apply { epoch, config: self.configs.follow(epoch, &config).await? }
             }
             // As at a signal: readiness first.
             Command::Drain | Command::Abort => {

@@ -131,7 +131,7 @@ pub(super) async fn run(asked: Asked, output: Output) -> Result<u8, Failure> {
 }
 
 /// Reads a configuration as it is; the other side judges it.
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let refused = |fault: String| {
         Failure::config(format!("{}: {fault}", file.display()), "name a readable configuration file")
     };
@@ -191,12 +191,13 @@ async fn change(
 }
 
 /// Version of the configuration in force.
-async fn version(api: &mut Api) -> Result<String, Failure> {
+pub(super) async fn version(api: &mut Api) -> Result<String, Failure> {
     let answer = api.put(&Question::new(Method::GET, PATH, None)).await?;
     answer.etag.ok_or_else(|| api.broken("it shows a configuration without its version"))
 }
 
-fn in_force(json: &Value) -> String {
+/// What is in force now, for people.
+pub(super) fn in_force(json: &Value) -> String {
     format!(
         "in force as {}, on {} of {} shards, until the next start reads the file\n",
         text(json, "tag"),

@@ -1,12 +1,15 @@
 //! `millrace pipelines`: what each does, telling it to stop and go on, its limits, its types.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use dataplane::config::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, in_path, show, with_query};
-use super::{Remote, tables};
+use super::client::Question;
+use super::{Remote, configs, session, tables};
 use crate::cli::Output;
 use crate::exit::{self, Failure};
 
@@ -34,6 +37,35 @@ enum Verb {
     Start(Named),
     /// Show or set the limits of a pipeline
     Rate(Rate),
+    /// Print the settings of a pipeline as its table of the file
+    Settings(Named),
+    /// Add a pipeline while the appliance runs
+    Create {
+        /// Its [[pipeline]] table; - reads stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        how: Told,
+    },
+    /// Change the settings of a pipeline: what a running one can change
+    Update {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Its whole [[pipeline]] table; - reads stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        how: Told,
+    },
+    /// Remove a pipeline: what it holds is finished, queue and topic stay
+    Delete {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        how: Told,
+    },
     /// Count messages by their type
     Types {
         /// Of this pipeline only
@@ -47,6 +79,17 @@ struct Named {
     /// Its name
     #[arg(value_name = "NAME")]
     name: String,
+}
+
+/// Whether it is asked, and what the history keeps.
+#[derive(Debug, Args)]
+struct Told {
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    comment: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Limits; without any flag they are shown.
@@ -80,6 +123,29 @@ pub(super) async fn run(args: PipelinesArgs, output: Output) -> Result<u8, Failu
         Verb::Stop(named) => tell(&mut api, output, &named.name, "stop").await,
         Verb::Start(named) => tell(&mut api, output, &named.name, "start").await,
         Verb::Rate(wanted) => rate(&mut api, output, wanted).await,
+        Verb::Settings(named) => {
+            let json = api.get(&format!("/api/v1/pipelines/{}/settings", in_path(&named.name))).await?;
+            show(output, &json, |json| tables::plain(json["toml"].as_str().unwrap_or_default()));
+            Ok(exit::OK)
+        }
+        Verb::Create { file, how } => {
+            let body = json!({ "toml": configs::read(&file)?, "comment": how.comment });
+            let asked = "The pipeline will run on every shard.";
+            change(&mut api, output, (Method::POST, "/api/v1/pipelines"), Some(&body), (asked, &how)).await
+        }
+        Verb::Update { name, file, how } => {
+            let body = json!({ "toml": configs::read(&file)?, "comment": how.comment });
+            let path = format!("/api/v1/pipelines/{}", in_path(&name));
+            let asked = "The settings will be in force on every shard.";
+            change(&mut api, output, (Method::PUT, &path), Some(&body), (asked, &how)).await
+        }
+        Verb::Delete { name, how } => {
+            let path = format!("/api/v1/pipelines/{}", in_path(&name));
+            let query = [("confirm", Some(name.clone())), ("comment", Some(how.comment.clone()))];
+            let path = with_query(&path, &query);
+            let asked = format!("Pipeline {name} will receive no more and be gone once it holds nothing.");
+            change(&mut api, output, (Method::DELETE, &path), None, (&asked, &how)).await
+        }
         Verb::Types { name } => types(&mut api, output, name).await,
     }
 }
@@ -101,6 +167,23 @@ async fn list(api: &mut Api, output: Output) -> Result<u8, Failure> {
         tables::list(&json["items"], &columns)
     });
     Ok(exit::OK)
+}
+
+/// Changes the configuration by one pipeline, made from the version in force.
+async fn change(
+    api: &mut Api,
+    output: Output,
+    (method, path): (Method, &str),
+    body: Option<&Value>,
+    (asked, how): (&str, &Told),
+) -> Result<u8, Failure> {
+    let tag = configs::version(api).await?;
+    session::confirm(asked, how.yes)?;
+    let question = Question { if_match: Some(&tag), ..Question::new(method, path, body) };
+    let json = api.put(&question).await?.json;
+    let is_whole = json["shards_applied"] == json["shards"];
+    show(output, &json, configs::in_force);
+    Ok(if is_whole { exit::OK } else { exit::CHECK_FAILED })
 }
 
 async fn tell(api: &mut Api, output: Output, name: &str, verb: &str) -> Result<u8, Failure> {

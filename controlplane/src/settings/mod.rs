@@ -128,6 +128,19 @@ pub(crate) fn show(config: &Config) -> Result<String, Failure> {
     toml::to_string(config).map_err(|error| Failure::bug(format!("the config cannot be written: {error}")))
 }
 
+/// The pipelines of a configuration, as their tables of a file.
+///
+/// # Errors
+/// Never for a configuration that was read; a bug otherwise.
+pub(crate) fn show_pipelines(config: &Config) -> Result<String, Failure> {
+    #[derive(serde::Serialize)]
+    struct Part<'a> {
+        pipeline: &'a [dataplane::config::Pipeline],
+    }
+    let part = Part { pipeline: &config.pipeline };
+    toml::to_string(&part).map_err(|error| Failure::bug(format!("the config cannot be written: {error}")))
+}
+
 fn read_file(file: &Path) -> Result<String, Failure> {
     let refuse = |error: &dyn std::fmt::Display| {
         Failure::config(

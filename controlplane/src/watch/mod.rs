@@ -41,6 +41,7 @@ use self::sampler::{Cell, Moment, Sampler, Subject};
 use self::system::System;
 use self::writer::{Work, Writer};
 use crate::board::{Board, View};
+use crate::configs::Configs;
 use crate::exit::Failure;
 use crate::snapshot;
 use crate::store::{Store, StoreError, now_ms};
@@ -235,7 +236,7 @@ impl Watch {
     }
 
     /// Looks at the board until the process ends.
-    pub(crate) async fn run(self, board: Arc<Board>) {
+    pub(crate) async fn run(self, board: Arc<Board>, configs: Configs) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut exporting = emf::Exporter::new(self.0.config.export.emf.clone());
@@ -251,7 +252,7 @@ impl Watch {
                 self.reload().await;
             }
             let (view, now) = (board.view(), self.now());
-            self.look(&view, now);
+            self.look(&view, now, &configs.current().config);
             if let Some(exporter) = &mut exporting {
                 self.with(|state| exporter.look(&view, &state.history, now));
             }
@@ -259,7 +260,7 @@ impl Watch {
     }
 
     /// Takes one view.
-    pub(crate) fn look(&self, view: &View, now: Moment) {
+    pub(crate) fn look(&self, view: &View, now: Moment, config: &Config) {
         let proc = Path::new("/proc");
         let is_due = self.with(|state| is_due(&mut state.system_at, now, SYSTEM_EVERY_MS));
         // The kernel is asked outside the lock.
@@ -269,7 +270,7 @@ impl Watch {
             if let Some(system) = system {
                 state.system = system;
             }
-            let mut work = state.take(view, now, &self.0.config);
+            let mut work = state.take(view, now, config);
             let notices = state.evaluate(view, now, lost, failed, &mut work);
             (work, notices)
         });

@@ -46,7 +46,7 @@ fn a_minute_of_views_becomes_seconds_a_bill_and_a_stored_row() {
         let store = Store::in_memory();
         let watch = watch(config(), &store).await;
         for second in 0..=62 {
-            watch.look(&view(second, PipelineState::Running), at(second));
+            watch.look(&view(second, PipelineState::Running), at(second), &config());
         }
         watch.with(|state| {
             let cells = state.history.cells(&orders(), i64::MIN, i64::MAX).unwrap();
@@ -79,7 +79,7 @@ fn a_broken_pipeline_fires_after_its_minute_and_survives_a_restart() {
         let store = Store::in_memory();
         let one = watch(config(), &store).await;
         for second in 0..=70 {
-            one.look(&view(second, PipelineState::Broken), at(second));
+            one.look(&view(second, PipelineState::Broken), at(second), &config());
         }
         let firing = |watch: &Watch| -> Vec<(String, i64)> {
             let alerts = watch.with(|state| state.book.active(now_ms()));
@@ -109,7 +109,7 @@ fn without_a_store_seconds_and_alerts_work() {
         let store = Store::without("no disk".to_owned());
         let watch = watch(config(), &store).await;
         for second in 0..=70 {
-            watch.look(&view(second, PipelineState::Broken), at(second));
+            watch.look(&view(second, PipelineState::Broken), at(second), &config());
             tokio::task::yield_now().await;
         }
         assert!(watch.lost_minutes() > 0);
@@ -123,9 +123,9 @@ fn a_budget_of_requests_is_a_rule() {
     block_on(async {
         let mut config = config();
         config.cost.requests_per_minute_max = Some(1_000);
-        let watch = watch(config, &Store::in_memory()).await;
+        let watch = watch(config.clone(), &Store::in_memory()).await;
         for second in 0..=150 {
-            watch.look(&view(second, PipelineState::Running), at(second));
+            watch.look(&view(second, PipelineState::Running), at(second), &config);
         }
         let active = watch.with(|state| state.book.active(now_ms()));
         let budget = active.iter().find(|alert| alert.key.rule == "request-budget").unwrap();

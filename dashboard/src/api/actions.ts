@@ -93,6 +93,12 @@ export async function applyConfig(wanted: { toml: string; comment: string; etag:
   return data;
 }
 
+export const addPipeline = (wanted: { toml: string; comment: string; etag: string }) =>
+  body(client.POST("/api/v1/pipelines", { params: { header: { "If-Match": wanted.etag } }, body: { toml: wanted.toml, comment: wanted.comment } }));
+
+export const removePipeline = ({ name, etag }: { name: string; etag: string }) =>
+  body(client.DELETE("/api/v1/pipelines/{name}", { params: { path: { name }, query: { confirm: name }, header: { "If-Match": etag } } }));
+
 export const rollbackConfig = (wanted: { version: number; comment: string; etag: string }) =>
   body(client.POST("/api/v1/config/versions/{version}/rollback", {
     params: { path: { version: wanted.version }, header: { "If-Match": wanted.etag } }, body: { comment: wanted.comment },

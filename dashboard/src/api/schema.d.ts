@@ -806,7 +806,12 @@ export interface paths {
         /** Lists the pipelines. */
         get: operations["pipelines_list"];
         put?: never;
-        post?: never;
+        /**
+         * Adds a pipeline, on all shards or not at all.
+         * @description It begins to receive as soon as it has credentials, its queue's attributes and a producer. `If-Match` names the
+         *     configuration that it is added to: the ETag of `GET /api/v1/config`.
+         */
+        post: operations["pipelines_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -822,9 +827,19 @@ export interface paths {
         };
         /** Shows a pipeline. */
         get: operations["pipelines_show"];
-        put?: never;
+        /**
+         * Changes the settings of a pipeline, on all shards or not at all.
+         * @description Keys that a running pipeline cannot change (queue, brokers, producer) are refused by name: remove the pipeline and add
+         *     it again, or restart. `If-Match` names the configuration that they were made from.
+         */
+        put: operations["pipelines_replace"];
         post?: never;
-        delete?: never;
+        /**
+         * Removes a pipeline, from all shards or none.
+         * @description It receives no more; what is held is finished, and at the drain's deadline the rest goes back to the queue. Then it is
+         *     gone; its name is free again. Nothing of the queue or of Kafka is deleted. The last pipeline cannot be removed.
+         */
+        delete: operations["pipelines_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -994,6 +1009,26 @@ export interface paths {
          *     `record` as it comes, and an event `end` is the last; otherwise the answer comes when the sample is complete.
          */
         post: operations["sample_take"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows the settings of a pipeline.
+         * @description The header `ETag` is the version of the whole configuration, to send as `If-Match`.
+         */
+        get: operations["pipelines_settings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2723,11 +2758,30 @@ export interface components {
              */
             unaccounted: number;
         };
+        /** @description The settings of a pipeline. */
+        PipelineSettings: {
+            /** @description Its table of the file, every key; values that may be secrets are hidden. */
+            toml: string;
+        };
         /**
          * @description State of a pipeline.
          * @enum {string}
          */
         PipelineState: "starting" | "running" | "paused" | "broken" | "draining" | "stopped";
+        /** @description A pipeline as it should be. */
+        PipelineWanted: {
+            /** @description Why, for the history. */
+            comment?: string;
+            /**
+             * @description One `[[pipeline]]` table as in the file, and nothing else.
+             * @example [[pipeline]]
+             *     name = "refunds"
+             *     queue.url = "https://sqs.eu-west-1.amazonaws.com/111122223333/refunds"
+             *     kafka.brokers = ["b-1:9092"]
+             *     route.topic = "refunds"
+             */
+            toml: string;
+        };
         /** @description All pipelines. */
         Pipelines: {
             /** @description In the order of the file. */
@@ -5834,6 +5888,67 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    pipelines_create: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description ETag of the configuration in force. */
+                "If-Match": string;
+                /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PipelineWanted"];
+            };
+        };
+        responses: {
+            /** @description It is in force. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigInForce"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            411: components["responses"]["Problem"];
+            /** @description Another configuration is in force meanwhile. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description `If-Match` is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+            507: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
     pipelines_show: {
         parameters: {
             query?: {
@@ -5865,6 +5980,132 @@ export interface operations {
             429: components["responses"]["Problem"];
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    pipelines_replace: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description ETag of the configuration in force. */
+                "If-Match": string;
+                /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Name of the pipeline. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PipelineWanted"];
+            };
+        };
+        responses: {
+            /** @description It is in force. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigInForce"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            411: components["responses"]["Problem"];
+            /** @description Another configuration is in force meanwhile. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            413: components["responses"]["Problem"];
+            415: components["responses"]["Problem"];
+            422: components["responses"]["Problem"];
+            /** @description `If-Match` is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+            507: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    pipelines_remove: {
+        parameters: {
+            query?: {
+                /** @description Name of the pipeline, typed again. */
+                confirm?: string;
+                /** @description Why, for the history. */
+                comment?: string;
+            };
+            header: {
+                /** @description ETag of the configuration in force. */
+                "If-Match": string;
+                /** @description 1 to 64 letters, digits, '-' and '_'. The same key and body get the same answer for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Name of the pipeline. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It receives no more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfigInForce"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            409: components["responses"]["Problem"];
+            /** @description Another configuration is in force meanwhile. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            422: components["responses"]["Problem"];
+            /** @description `If-Match` is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
+            507: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };
@@ -6265,6 +6506,37 @@ export interface operations {
             500: components["responses"]["Problem"];
             503: components["responses"]["Problem"];
             507: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    pipelines_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the pipeline. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineSettings"];
+                };
+            };
+            400: components["responses"]["Problem"];
+            401: components["responses"]["Problem"];
+            403: components["responses"]["Problem"];
+            404: components["responses"]["Problem"];
+            429: components["responses"]["Problem"];
+            500: components["responses"]["Problem"];
+            503: components["responses"]["Problem"];
             default: components["responses"]["Problem"];
         };
     };

@@ -13,6 +13,7 @@ import { Ask } from "../ui/Dialogs";
 import { chosen } from "../ui/figures";
 import { useNow } from "../ui/Strip";
 import { useView } from "../ui/view";
+import { AddPipeline, RemovePipeline } from "./PipelineDialogs";
 
 interface Way {
   readonly verb: Verb;
@@ -42,16 +43,19 @@ export default function Pipelines() {
   const state = useStore(live);
   const pipelines = chosen(state, view.pipeline);
   const [all, setAll] = useState<Way | null>(null);
+  const [isAdding, setAdding] = useState(false);
   return (
     <>
       <PageHead title="Pipelines">
         {pipelines.length > 1 && WAYS.filter((way) => way.verb === "pause" || way.verb === "resume").map((way) => (
           <RoleButton key={way.verb} needs="operator" onClick={() => setAll(way)}>{way.label} all {pipelines.length}</RoleButton>
         ))}
+        <RoleButton needs="admin" onClick={() => setAdding(true)}>Add a pipeline</RoleButton>
       </PageHead>
       {pipelines.length === 0 && <Empty title="No pipeline" why="They are read from the configuration; none has published figures yet." command="millrace config show" />}
       <div className="columns">{pipelines.map((one) => <Card key={one.name} pipeline={one} />)}</div>
       <Instances />
+      {isAdding && <AddPipeline onClose={() => setAdding(false)} />}
       {all && <SteerAsk way={all} names={pipelines.map((one) => one.name)} onClose={() => setAll(null)} />}
     </>
   );
@@ -75,6 +79,7 @@ function SteerAsk({ way, names, onClose }: { readonly way: Way; readonly names: 
 function Card({ pipeline }: { readonly pipeline: Pipeline }) {
   const [way, setWay] = useState<Way | null>(null);
   const [rateOpen, setRateOpen] = useState(false);
+  const [isRemoving, setRemoving] = useState(false);
   const [{ instance }] = useView();
   const resuming = useChange(steer, ["audit"]);
   const { totals, name, state } = pipeline;
@@ -88,6 +93,7 @@ function Card({ pipeline }: { readonly pipeline: Pipeline }) {
         {isHeld && <div><span>{totals.in_flight === 0 ? "Nothing is held." : `${count(totals.in_flight)} messages (${bytes(totals.in_flight_bytes)}) are still held.`} On {applied} of {pipeline.shards.length} shards.</span><Meter ratio={totals.in_flight === 0 ? 1 : 1 / (1 + totals.in_flight / 100)} /></div>}
         <div className="row">
           {WAYS.map((one) => <RoleButton key={one.verb} needs="operator" title={one.does} disabled={!isSensible(one.verb, state) || resuming.isPending} color={one.isDangerous === true ? "error" : "primary"} onClick={() => choose(one)}>{one.label}</RoleButton>)}
+          <RoleButton needs="admin" color="error" onClick={() => setRemoving(true)}>Remove</RoleButton>
         </div>
         {resuming.error && <ProblemNotice error={resuming.error} what={`${name} was not told`} />}
         <Facts of={[
@@ -98,6 +104,7 @@ function Card({ pipeline }: { readonly pipeline: Pipeline }) {
         <LastChange name={name} />
       </div>
       {way && <SteerAsk way={way} names={[name]} onClose={() => setWay(null)} />}
+      {isRemoving && <RemovePipeline name={name} onClose={() => setRemoving(false)} />}
       {rateOpen && <RateAsk name={name} onClose={() => setRateOpen(false)} />}
     </Panel>
   );

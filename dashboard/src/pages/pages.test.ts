@@ -4,7 +4,7 @@ import { hex } from "../ui/Record";
 import { timeToEmpty } from "./Queues";
 import { withRates, KEPT, type Rates } from "./rates";
 import { readConfigs } from "./TopicDialogs";
-import { hintAt, lineOf, placeOf } from "./toml";
+import { hintAt, lineOf, pipelineTable, placeOf } from "./toml";
 import { partsOf } from "./Waterfall";
 
 const TOML = `[api]
@@ -78,5 +78,14 @@ describe("figures of pages", () => {
 
   it("bytes are shown as hexadecimal and letters", () => {
     expect(hex("<b>\n")).toBe("000000  3c 62 3e 0a                                      <b>.");
+  });
+});
+
+describe("a new pipeline's table", () => {
+  it("quotes what was typed, so that nothing of it becomes another key", () => {
+    const table = pipelineTable({ name: 'a"\nshards.count = 9', queue: "https://q", brokers: ["b:1", "c:2"], topic: "t" });
+    expect(table.split("\n")).toEqual([
+      "[[pipeline]]", String.raw`name = "a\"\nshards.count = 9"`, 'queue.url = "https://q"', 'kafka.brokers = ["b:1","c:2"]', 'route.topic = "t"', "",
+    ]);
   });
 });

@@ -89,3 +89,18 @@ export function hintAt(text: string, line: number, schema: unknown): string | nu
   const description = node?.["description"];
   return typeof description === "string" ? description.replace(/\s+/g, " ") : null;
 }
+
+export interface NewPipeline {
+  readonly name: string;
+  readonly queue: string;
+  readonly brokers: readonly string[];
+  readonly topic: string;
+}
+
+/** The table of a pipeline with what must be given. A JSON string is a TOML string as well. */
+export function pipelineTable({ name, queue, brokers, topic }: NewPipeline): string {
+  return [
+    "[[pipeline]]", `name = ${JSON.stringify(name)}`, `queue.url = ${JSON.stringify(queue)}`,
+    `kafka.brokers = ${JSON.stringify(brokers)}`, `route.topic = ${JSON.stringify(topic)}`, "",
+  ].join("\n");
+}

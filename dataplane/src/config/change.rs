@@ -11,7 +11,8 @@ use super::pipeline::{Key, Pipeline, Route};
 use super::queue::Queue;
 use super::{Config, Drain};
 
-/// Keys and tables that a running appliance takes at once. All others need a restart.
+/// Keys and tables that a running appliance takes at once. All others need a restart, but those of a pipeline that comes
+/// or goes as a whole.
 pub const LIVE: &[&str] = &[
     "drain.deadline",
     "pipeline.type",
@@ -72,13 +73,13 @@ pub struct Change {
 impl Config {
     /// This configuration with everything of `new` that a running appliance takes at once.
     pub fn adopting(&self, new: &Config) -> Config {
-        let adopt = |pipeline: &Pipeline| {
-            let found = new.pipeline.iter().find(|other| other.name == pipeline.name);
-            found.map_or_else(|| pipeline.clone(), |other| pipeline.adopting(other))
+        let adopt = |other: &Pipeline| {
+            let found = self.pipeline.iter().find(|pipeline| pipeline.name == other.name);
+            found.map_or_else(|| other.clone(), |pipeline| pipeline.adopting(other))
         };
         Config {
             drain: Drain { deadline: new.drain.deadline },
-            pipeline: self.pipeline.iter().map(adopt).collect(),
+            pipeline: new.pipeline.iter().map(adopt).collect(),
             ..self.clone()
         }
     }
@@ -200,14 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_that_comes_or_goes_needs_a_restart() {
+    fn a_pipeline_comes_and_goes_with_all_its_keys() {
         let mut two = config();
         two.pipeline.push(Pipeline { name: "paid".into(), ..two.pipeline[0].clone() });
         let added = config().changes_to(&two);
-        assert!(added.iter().all(|change| !change.live && change.before.is_none()), "{added:?}");
+        assert!(added.iter().all(|change| change.live && change.before.is_none()), "{added:?}");
         let removed = two.changes_to(&config());
-        assert!(removed.iter().all(|change| !change.live && change.after.is_none()), "{removed:?}");
+        assert!(removed.iter().all(|change| change.live && change.after.is_none()), "{removed:?}");
         assert!(!removed.is_empty());
+        assert_eq!(two.adopting(&config()), config());
+        assert_eq!(config().adopting(&two), two);
     }
 
     #[test]

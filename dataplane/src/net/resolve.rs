@@ -68,9 +68,6 @@ impl Resolver {
         names.retain(|name| literal(name).is_none());
         names.sort();
         names.dedup();
-        if names.is_empty() {
-            return Ok(resolver);
-        }
         let (first, first_round) = sync_channel(1);
         let thread = thread::Builder::new().name("resolver".to_owned());
         thread.spawn(move || Thread { names, answers, look_up }.run(&inbox, &first))?;
@@ -98,7 +95,7 @@ impl Resolver {
         Ok(in_turn(&answer.addresses, turn).map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    /// Asks for a new look-up soon.
+    /// Asks for a look-up soon; a name that is new is looked up again and again from then on.
     pub(crate) fn refresh(&self, target: &Target) {
         let (host, _) = target.first_hop();
         if literal(host).is_none() {
@@ -152,7 +149,12 @@ impl<L: FnMut(&str) -> io::Result<Vec<IpAddr>>> Thread<L> {
             loop {
                 let left = self.round().saturating_sub(round_began.elapsed());
                 match inbox.recv_timeout(left) {
-                    Ok(name) => self.look_up(&name),
+                    Ok(name) => {
+                        self.look_up(&name);
+                        if !self.names.contains(&name) {
+                            self.names.push(name);
+                        }
+                    }
                     Err(RecvTimeoutError::Timeout) => break,
                     Err(RecvTimeoutError::Disconnected) => return,
                 }

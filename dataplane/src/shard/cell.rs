@@ -4,17 +4,52 @@
 //! across an await.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::task::Waker;
 
-use super::pump::Pump;
-use super::sink::Sink;
-use crate::net::{Notify, Target, TlsClient};
+use super::Blueprint;
+use super::pump::{Mode, Pump};
+use super::sink::{Recipe, Sink};
+use crate::clock::{self, Tick};
+use crate::config;
+use crate::kafka::threads::ThreadRegistry;
+use crate::net::{Notify, Target, TlsClient, WakeHandle};
 use crate::sqs::call::Calls;
+
+/// What all pipelines of a shard are made with.
+pub(crate) struct Workshop {
+    /// Number of the shard.
+    pub shard: usize,
+    /// Shards of the appliance.
+    pub shards: u16,
+    /// Cores for librdkafka's threads of this shard.
+    pub kafka_cores: Option<Vec<u16>>,
+    /// librdkafka's threads.
+    pub threads: Arc<ThreadRegistry>,
+    /// Seed of all random choices.
+    pub seed: u64,
+}
+
+/// A pipeline that is to go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    /// When it was told.
+    pub since: Tick,
+    /// The other shards know that nothing is held here.
+    pub is_told: bool,
+}
 
 /// One pipeline on one shard, with everything around it.
 pub(crate) struct PumpCell {
-    /// Index of the pipeline, the same on every shard.
+    /// Number of the pipeline, the same on every shard.
     pub number: usize,
+    /// Shards that hold nothing of it any more, of a pipeline that is to go.
+    pub idle: Arc<AtomicU16>,
+    /// It is to go.
+    pub leaving: Cell<Option<Leaving>>,
+    /// It is gone: its tasks end.
+    closed: Cell<bool>,
     /// The state machine.
     pub pump: RefCell<Pump>,
     /// Its producer.
@@ -42,6 +77,66 @@ pub(crate) struct PumpCell {
 }
 
 impl PumpCell {
+    /// A pipeline that waits for its queue's facts, its credentials and its producer, which is begun here.
+    pub(crate) fn new(
+        workshop: &Workshop,
+        number: usize,
+        config: config::Pipeline,
+        blueprint: Blueprint,
+        wake: WakeHandle,
+    ) -> PumpCell {
+        let Workshop { shard, shards, .. } = *workshop;
+        let mut calls = blueprint.calls;
+        calls.set_seed(workshop.seed ^ (shard as u64) << 32);
+        let seed = workshop.seed.wrapping_add((shard * 1000 + number) as u64);
+        let recipe = Recipe {
+            config: config.clone(),
+            topics: config.route.all_topics().to_vec(),
+            shards,
+            producers: blueprint.producers,
+            ready: blueprint.ready,
+            threads: Arc::clone(&workshop.threads),
+            cores: workshop.kafka_cores.clone(),
+            seed,
+        };
+        let mut pump = Pump::new(config, seed);
+        pump.share_rate(shards, clock::now());
+        PumpCell {
+            number,
+            idle: blueprint.idle,
+            leaving: Cell::new(None),
+            closed: Cell::new(false),
+            sink: RefCell::new(Sink::new(recipe, shard as u16, wake)),
+            pump: RefCell::new(pump),
+            calls: RefCell::new(calls),
+            target: blueprint.target,
+            tls: blueprint.tls,
+            receive_gate: Notify::new(),
+            delete_gate: Notify::new(),
+            visibility_gate: Notify::new(),
+            waiting_answers: RefCell::default(),
+            pollers: Cell::default(),
+            deleters: Cell::default(),
+            visiting: Cell::default(),
+        }
+    }
+
+    /// Ends its tasks and gives its producer up. It holds nothing.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.pump.borrow_mut().set_mode(Mode::Drain);
+        for gate in [&self.receive_gate, &self.delete_gate, &self.visibility_gate] {
+            gate.notify_all();
+        }
+        // On a thread of its own, which nobody waits for.
+        drop(self.sink.borrow_mut().close());
+    }
+
+    /// Whether its tasks are to end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Whether an idle task of a fleet of `count` may end, `wanted` of which should be at work. Twice as many
     /// stay: a fleet that breathes must not open connections with every breath.
     pub(crate) fn may_leave(&self, count: &Cell<u16>, wanted: usize) -> bool {

@@ -66,7 +66,7 @@ pub(crate) async fn run(shard: &Rc<Shard>) -> ShardEnd {
         let now = clock::now();
         turns += 1;
         stall_us = stall_us.max(now.us_since(began).saturating_sub(due * 1_000));
-        for cell in &shard.cells {
+        for cell in shard.cells().iter() {
             cell.pump.borrow_mut().tick(now);
             shard.dispatch(cell, now);
         }
@@ -90,7 +90,7 @@ pub(crate) async fn run(shard: &Rc<Shard>) -> ShardEnd {
 
 fn slow_turn(shard: &Rc<Shard>, now: Tick) {
     shard.watchdog.sweep(now);
-    for cell in &shard.cells {
+    for cell in shard.cells().iter() {
         // librdkafka announces reports once; a look in between costs little and forgives a lost byte.
         shard.take_reports(cell);
         cell.pump.borrow_mut().tick_leases(now);
@@ -100,6 +100,7 @@ fn slow_turn(shard: &Rc<Shard>, now: Tick) {
         shard.ask(cell);
         shard.dispatch(cell, now);
     }
+    shard.see_off(now);
 }
 
 /// Takes over a new producer, or begins to make one.
@@ -138,7 +139,7 @@ impl Shard {
         let deadline_ms = self.drain_deadline_ms.get();
         let release_at = self.release_at(now);
         self.drain.set(Some(Deadlines { release_at, end_at: now.plus_ms(deadline_ms), released: None }));
-        for cell in &self.cells {
+        for cell in self.cells().iter() {
             cell.pump.borrow_mut().set_mode(Mode::Drain);
             cell.receive_gate.notify_all();
             cell.sink.borrow_mut().flush();
@@ -163,17 +164,17 @@ impl Shard {
         let mut drain = self.drain.get()?;
         if now >= drain.release_at {
             let unfinished = |cell: &Rc<PumpCell>| cell.pump.borrow_mut().release_unfinished(now);
-            let came_late: usize = self.cells.iter().map(unfinished).sum();
+            let came_late: usize = self.cells().iter().map(unfinished).sum();
             drain.released = Some(drain.released.unwrap_or(0) + came_late);
             self.drain.set(Some(drain));
         }
-        let done = self.cells.iter().all(|cell| cell.pump.borrow().is_done());
+        let done = self.cells().iter().all(|cell| cell.pump.borrow().is_done());
         // Past the release only the answers of idle long polls are missing; their connections are dropped.
         let is_left = |cell: &Rc<PumpCell>| {
             let pump = cell.pump.borrow();
             pump.held() == 0 && !pump.may_bring_messages(now)
         };
-        let released = drain.released.is_some() && self.cells.iter().all(is_left);
+        let released = drain.released.is_some() && self.cells().iter().all(is_left);
         if !(done || released || now >= drain.end_at) {
             return None;
         }
@@ -181,12 +182,12 @@ impl Shard {
             self.finished.fetch_add(1, Ordering::AcqRel);
         }
         // Others may still hand records over, or wait for reports of what they handed over.
-        let others_need_it = self.cells.iter().any(|cell| cell.sink.borrow().is_shared())
+        let others_need_it = self.cells().iter().any(|cell| cell.sink.borrow().is_shared())
             && self.finished.load(Ordering::Acquire) < self.shards;
         if others_need_it && now < drain.end_at {
             return None;
         }
-        let held: usize = self.cells.iter().map(|cell| cell.pump.borrow().held()).sum();
+        let held: usize = self.cells().iter().map(|cell| cell.pump.borrow().held()).sum();
         Some(match drain.released.unwrap_or(0) + held {
             0 => ShardEnd::Drained,
             unfinished => ShardEnd::DeadlinePassed(unfinished),
@@ -194,7 +195,7 @@ impl Shard {
     }
 
     fn close_sinks(&self) {
-        let closing: Vec<_> = self.cells.iter().filter_map(|cell| cell.sink.borrow_mut().close()).collect();
+        let closing: Vec<_> = self.cells().iter().filter_map(|cell| cell.sink.borrow_mut().close()).collect();
         for thread in closing {
             // A closer that panicked has nothing left to wait for.
             let _joined = thread.join();
@@ -224,7 +225,7 @@ impl Shard {
             stall_us,
             epoch: self.epoch.get(),
             refused: self.refused.borrow().clone(),
-            pumps: self.cells.iter().map(|cell| cell.pump.borrow().report()).collect(),
+            pumps: self.cells().iter().map(|cell| cell.pump.borrow().report()).collect(),
         };
         if last {
             // The end is worth waiting for a reader.

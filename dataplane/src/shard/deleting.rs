@@ -23,7 +23,7 @@ pub(crate) async fn deleter(shard: Rc<Shard>, cell: Rc<PumpCell>) {
     loop {
         cell.pump.borrow_mut().take_deletes(clock::now(), &mut entries);
         if entries.is_empty() {
-            if cell.may_leave(&cell.deleters, cell.pump.borrow().deleters_wanted()) {
+            if cell.is_closed() || cell.may_leave(&cell.deleters, cell.pump.borrow().deleters_wanted()) {
                 return;
             }
             cell.delete_gate.wait().await;

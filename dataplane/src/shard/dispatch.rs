@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::Shard;
 use super::cell::PumpCell;
 use super::pump::Pump;
-use super::sink::Told;
+use super::sink::{Told, not_ready};
 use crate::clock::{self, Tick};
 use crate::error::Class;
 use crate::handoff::{Item, Order, Parcel, Target, Verdict};
@@ -135,13 +135,18 @@ impl Shard {
     pub(crate) fn take_parcels(&self) {
         let now = clock::now();
         let mut told = Vec::new();
+        let cells = self.cells();
+        let numbered = |number: usize| cells.iter().find(|cell| cell.number == number);
         // One look at a time: the borrow must end before a verdict leads to new orders.
         loop {
             let parcel = self.links.borrow_mut().receive();
             match parcel {
                 None => break,
                 Some(Parcel::Order { order, origin, at }) => {
-                    let cell = &self.cells[order.pump];
+                    let Some(cell) = numbered(order.pump) else {
+                        self.return_order(&order, origin);
+                        continue;
+                    };
                     let mut pump = cell.pump.borrow_mut();
                     pump.handed_off(now.us_since(at), order.items.len() as u64);
                     let constant_key = pump.plan().and_then(|plan| plan.constant_key()).map(<[u8]>::to_vec);
@@ -151,15 +156,28 @@ impl Shard {
                 }
                 Some(Parcel::Verdicts(verdicts)) => {
                     for verdict in verdicts {
-                        let mut pump = self.cells[verdict.pump].pump.borrow_mut();
+                        // A pipeline that is gone held nothing any more.
+                        let Some(cell) = numbered(verdict.pump) else { continue };
+                        let mut pump = cell.pump.borrow_mut();
                         conclude(&mut pump, Token::from_bits(verdict.token), verdict.refusal, now);
                     }
                 }
             }
         }
-        for cell in &self.cells {
+        for cell in cells.iter() {
             self.dispatch(cell, now);
         }
+    }
+
+    /// Gives an order back whose pipeline is not here.
+    fn return_order(&self, order: &Order, origin: usize) {
+        let verdict = |item: &Item| Verdict {
+            pump: order.pump,
+            token: Token::from_bits(order.token).at(item.index).to_bits(),
+            refusal: refusal(not_ready()),
+        };
+        let verdicts = order.items.iter().map(verdict).collect();
+        self.links.borrow_mut().send(origin, Parcel::Verdicts(verdicts));
     }
 
     /// Wakes as many tasks as have work.

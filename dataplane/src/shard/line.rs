@@ -75,7 +75,9 @@ impl Line {
 
 async fn open(shard: &Shard, cell: &PumpCell) -> Result<Connection, NetError> {
     let deadline = clock::now().plus_ms(limits::CONNECT_TIMEOUT_MS);
-    let addresses = shard.resolver.addresses(&cell.target)?;
+    let addresses = shard.resolver.addresses(&cell.target);
+    // What a full inbox of the resolver lost is asked for again.
+    let addresses = addresses.inspect_err(|_| shard.resolver.refresh(&cell.target))?;
     let opened =
         Connection::open(&cell.target, &addresses, cell.tls.as_ref(), deadline, &shard.watchdog).await;
     if opened.is_err() {

@@ -14,6 +14,7 @@ mod dispatch;
 mod lanes;
 mod line;
 mod mailbox;
+mod members;
 mod pollers;
 pub(crate) mod pump;
 mod rate;
@@ -39,11 +40,11 @@ use crate::limits;
 use crate::net::{Notify, ReceiveBuffer, Resolver, Target, TlsClient, WakePair, WakeReader, Watchdog};
 use crate::sqs::call::Calls;
 use crate::sqs::lease::Token;
-use cell::PumpCell;
+use cell::{PumpCell, Workshop};
 pub(crate) use clockwork::ShardEnd;
-pub(crate) use mailbox::Mailbox;
-use pump::Pump;
-use sink::{Recipe, Sink, Told};
+pub(crate) use mailbox::{Letter, Mailbox};
+pub(crate) use members::{Made, Newcomer};
+use sink::Told;
 
 /// What one pipeline needs on every shard, prepared once.
 #[derive(Clone)]
@@ -58,6 +59,8 @@ pub(crate) struct Blueprint {
     pub producers: u16,
     /// Producers that are ready.
     pub ready: Arc<AtomicU16>,
+    /// Shards that hold nothing of it any more, once it is to go.
+    pub idle: Arc<AtomicU16>,
 }
 
 /// Everything that a shard is given at its start.
@@ -98,7 +101,9 @@ pub(crate) struct Context {
 pub(crate) struct Shard {
     number: usize,
     core: Option<u16>,
-    cells: Vec<Rc<PumpCell>>,
+    workshop: Workshop,
+    /// Replaced whole when a pipeline comes or goes, so that a walk through them sees one state.
+    cells: RefCell<Rc<[Rc<PumpCell>]>>,
     links: RefCell<Links>,
     receive_buffer: ReceiveBuffer,
     watchdog: Watchdog,
@@ -128,51 +133,21 @@ pub(crate) struct Shard {
 /// # Errors
 /// A socket pair that cannot be made: the process is out of file descriptors.
 pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
-    let watchdog = Watchdog::new();
-    let mut report_wakes = Vec::new();
-    let mut cells = Vec::new();
-    for (number, blueprint) in context.blueprints.iter().enumerate() {
-        let wake = WakePair::new()?;
-        let mut calls = blueprint.calls.clone();
-        calls.set_seed(context.seed ^ (context.number as u64) << 32);
-        let config = context.config.pipeline[number].clone();
-        let seed = context.seed.wrapping_add((context.number * 1000 + number) as u64);
-        let recipe = Recipe {
-            config: config.clone(),
-            topics: config.route.all_topics().to_vec(),
-            shards: context.shards,
-            producers: blueprint.producers,
-            ready: Arc::clone(&blueprint.ready),
-            threads: Arc::clone(&context.threads),
-            cores: context.kafka_cores.clone(),
-            seed,
-        };
-        let mut pump = Pump::new(config, seed);
-        pump.share_rate(context.shards, clock::now());
-        cells.push(Rc::new(PumpCell {
-            number,
-            sink: RefCell::new(Sink::new(recipe, context.number as u16, wake.handle())),
-            pump: RefCell::new(pump),
-            calls: RefCell::new(calls),
-            target: blueprint.target.clone(),
-            tls: blueprint.tls.clone(),
-            receive_gate: Notify::new(),
-            delete_gate: Notify::new(),
-            visibility_gate: Notify::new(),
-            waiting_answers: RefCell::default(),
-            pollers: Cell::default(),
-            deleters: Cell::default(),
-            visiting: Cell::default(),
-        }));
-        report_wakes.push(wake);
-    }
+    let workshop = Workshop {
+        shard: context.number,
+        shards: context.shards,
+        kafka_cores: context.kafka_cores,
+        threads: context.threads,
+        seed: context.seed,
+    };
     let shard = Rc::new(Shard {
         number: context.number,
         core: context.core,
-        cells,
+        workshop,
+        cells: RefCell::new(Rc::default()),
         links: RefCell::new(context.links),
         receive_buffer: ReceiveBuffer::new(),
-        watchdog,
+        watchdog: Watchdog::new(),
         resolver: context.resolver,
         mailbox: context.mailbox,
         drain_deadline_ms: Cell::new(context.config.drain.deadline.as_millis()),
@@ -188,8 +163,9 @@ pub(crate) async fn run(context: Context) -> std::io::Result<ShardEnd> {
         finished: context.finished,
         has_finished: Cell::new(false),
     });
-    for (cell, wake) in shard.cells.iter().zip(report_wakes) {
-        spawn_tasks(&shard, cell, wake);
+    for (number, blueprint) in context.blueprints.into_iter().enumerate() {
+        let config = context.config.pipeline[number].clone();
+        shard.welcome(number, config, blueprint, WakePair::new()?);
     }
     spawn(inbox(Rc::clone(&shard), context.wake.into_reader()));
     Ok(clockwork::run(&shard).await)
@@ -219,7 +195,7 @@ fn spawn_tasks(shard: &Rc<Shard>, cell: &Rc<PumpCell>, wake: WakePair) {
 
 /// Waits for librdkafka's word that reports are there.
 async fn reports(shard: Rc<Shard>, cell: Rc<PumpCell>, mut wake: WakeReader) {
-    while wake.wait().await.is_ok() {
+    while wake.wait().await.is_ok() && !cell.is_closed() {
         shard.take_reports(&cell);
     }
 }
@@ -233,6 +209,11 @@ async fn inbox(shard: Rc<Shard>, mut wake: WakeReader) {
 }
 
 impl Shard {
+    /// The pipelines of this moment.
+    fn cells(&self) -> Rc<[Rc<PumpCell>]> {
+        Rc::clone(&self.cells.borrow())
+    }
+
     /// Lets `ms` milliseconds pass.
     async fn pause(&self, ms: u64) {
         Timer::new(Duration::from_millis(ms)).await;
@@ -288,7 +269,7 @@ impl Shard {
     }
 
     fn is_busy(&self) -> bool {
-        self.drain.get().is_some() || self.cells.iter().any(|cell| cell.pump.borrow().is_busy())
+        self.drain.get().is_some() || self.cells().iter().any(|cell| cell.pump.borrow().is_busy())
     }
 }
 

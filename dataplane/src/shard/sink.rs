@@ -393,12 +393,20 @@ impl Sink {
         self.build(old);
     }
 
-    /// Gives the producer to a thread that closes it, within a bound.
+    /// Gives the producer to a thread that closes it, within a bound. Wakes whoever waits for its reports.
     pub(crate) fn close(&mut self) -> Option<thread::JoinHandle<()>> {
-        lock(&self.workbench).cancelled = true;
-        let producer = self.producer.take()?;
+        let built = {
+            let mut workbench = lock(&self.workbench);
+            workbench.cancelled = true;
+            workbench.built.take()
+        };
+        self.wake.wake();
+        let producer = self.producer.take().or(built)?;
+        // The producer writes to this socket until it is closed.
+        let wake = self.wake.clone();
         let closer = thread::Builder::new().name("close".to_owned()).spawn(move || {
             producer.close(CLOSE);
+            drop(wake);
         });
         closer.ok()
     }
@@ -414,7 +422,8 @@ fn learn(producer: &mut Producer, config: &config::Pipeline, topics: &[String]) 
     })
 }
 
-fn not_ready() -> Outcome {
+/// There is no producer for a record yet.
+pub(super) fn not_ready() -> Outcome {
     Outcome::Failed { code: "producer_not_ready", class: Class::Retry, possibly_persisted: false }
 }
 
@@ -441,7 +450,13 @@ fn build_loop(recipe: &Recipe, workbench: &Mutex<Workbench>, old: Option<Produce
         drop(state);
         match recipe.make(options.as_ref()) {
             Ok(producer) => {
-                lock(workbench).built = Some(producer);
+                let mut state = lock(workbench);
+                if state.cancelled {
+                    drop(state);
+                    producer.close(CLOSE);
+                } else {
+                    state.built = Some(producer);
+                }
                 return;
             }
             Err(text) => lock(workbench).trouble = Some(text),

@@ -35,7 +35,7 @@ pub(crate) async fn visibility(shard: Rc<Shard>, cell: Rc<PumpCell>) {
         }
         cell.pump.borrow_mut().take_extends(clock::now(), &mut extends);
         if extends.is_empty() {
-            if cell.visiting.get() > 1 {
+            if cell.is_closed() || cell.visiting.get() > 1 {
                 cell.visiting.set(cell.visiting.get() - 1);
                 return;
             }

@@ -12,6 +12,7 @@ mod drains;
 mod end_to_end;
 mod groups;
 mod mapping;
+mod members;
 mod networks;
 mod outages;
 mod pipelines;

@@ -67,7 +67,7 @@ struct Costs {
 async fn show_cost(State(ctx): State<Ctx>) -> Result<Json<Costs>, Problem> {
     let (minute, total): (BTreeMap<String, Bill>, BTreeMap<String, Bill>) =
         ctx.watch().with(|state| (state.bills.clone(), state.bills_total.clone()));
-    let config = ctx.config();
+    let config = ctx.configs().current().config;
     let items: Vec<QueueCost> = config
         .pipeline
         .iter()

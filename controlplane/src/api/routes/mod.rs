@@ -21,6 +21,7 @@ mod log_level;
 mod pipelines;
 mod queues;
 mod rejected;
+mod roster;
 mod sessions;
 mod shards;
 mod silences;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Routes {
         .merge(audit::routes())
         .merge(backups::routes())
         .merge(pipelines::routes())
+        .merge(roster::routes())
         .merge(steering::routes())
         .merge(queues::routes())
         .merge(rejected::routes())

@@ -64,7 +64,7 @@ struct ChangedKey {
 
 /// What has come into force.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct ConfigInForce {
+pub(super) struct ConfigInForce {
     /// Its number; each shard reports the number of the one that it works by.
     epoch: u64,
     /// Its tag, as in the header `ETag`.
@@ -158,7 +158,8 @@ async fn rollback(
     put(&ctx, &principal, shown, &made_from, "rollback", comment).await
 }
 
-async fn put(
+/// Puts a configuration into force as it is shown: what is hidden in it stays as it was.
+pub(super) async fn put(
     ctx: &Ctx,
     principal: &Principal,
     shown: dataplane::config::Config,
@@ -212,7 +213,7 @@ pub(super) fn etag(tag: &str) -> HeaderValue {
 }
 
 /// The tag that the caller has seen. `*` is refused: it would say "whatever is there".
-fn if_match(headers: &HeaderMap) -> Result<String, Problem> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<String, Problem> {
     let missing = || {
         let text = "If-Match is missing: read /api/v1/config first and send its ETag";
         Problem::new(Code::PreconditionRequired, text)
@@ -222,7 +223,8 @@ fn if_match(headers: &HeaderMap) -> Result<String, Problem> {
     if value.is_empty() || value == "*" { Err(missing()) } else { Ok(value.to_owned()) }
 }
 
-fn invalid(errors: Vec<FieldFault>) -> Problem {
+/// A text that could not run.
+pub(super) fn invalid(errors: Vec<FieldFault>) -> Problem {
     Problem::new(Code::InvalidConfig, "the configuration could not run").with_errors(errors)
 }
 

@@ -176,3 +176,102 @@ fn kafka_and_sqs_that_are_not_there_are_told_and_break_nothing() {
         assert_eq!(queues.json["items"][0]["requests"]["receives"], 24, "{}", queues.json);
     });
 }
+
+/// A table of a file, for a queue and a topic of its own name.
+fn table(name: &str, more: &str) -> String {
+    format!(
+        "[[pipeline]]\nname = \"{name}\"\nqueue.url = \"https://sqs.eu-west-1.amazonaws.com/1/{name}\"\n\
+         kafka.brokers = [\"b:9092\"]\nroute.topic = \"{name}\"\n{more}"
+    )
+}
+
+#[test]
+fn a_pipeline_is_created_changed_and_removed() {
+    block_on(async {
+        let mut world = world();
+        let came = obey(&mut world);
+        let (key, viewer) = (world.key(Role::Admin).await, world.key(Role::Viewer).await);
+        let ask = async |method: &str, path: &str, toml: Option<&str>| {
+            let (_, tag) = in_force(&world, &key).await;
+            let body = toml.map(|toml| json!({ "toml": toml, "comment": "why" }));
+            world.ask_with(method, path, Some(&key), body, &[("if-match", tag.as_str())]).await
+        };
+        let refunds = "/api/v1/pipelines/refunds";
+        let created = ask("POST", "/api/v1/pipelines", Some(&table("refunds", ""))).await;
+        assert_eq!((created.status, &created.json["shards_applied"]), (201, &json!(2)), "{}", created.json);
+        assert_eq!(world.ask("GET", refunds, Some(&viewer), None).await.status, 200);
+        let shown = world.ask("GET", &format!("{refunds}/settings"), Some(&viewer), None).await;
+        let toml = shown.json["toml"].as_str().unwrap().to_owned();
+        assert!(toml.starts_with("[[pipeline]]") && toml.contains("/1/refunds"), "{toml}");
+        let twice = ask("POST", "/api/v1/pipelines", Some(&toml)).await;
+        assert_eq!((twice.status, &twice.json["code"]), (409, &json!("exists")), "{}", twice.json);
+
+        let longer = toml.replace("wait_time = \"20s\"", "wait_time = \"3s\"");
+        assert_ne!(longer, toml);
+        let changed = ask("PUT", refunds, Some(&longer)).await;
+        assert_eq!(
+            (changed.status, &changed.json["changes"][0]["field"]),
+            (200, &json!("pipeline.refunds.queue.wait_time")),
+            "{}",
+            changed.json
+        );
+        let frozen = ask("PUT", refunds, Some(&longer.replace("b:9092", "c:9092"))).await;
+        assert_eq!((frozen.status, &frozen.json["code"]), (409, &json!("needs_restart")), "{}", frozen.json);
+        let renamed = ask("PUT", refunds, Some(&table("other", ""))).await;
+        assert_eq!((renamed.status, &renamed.json["code"]), (422, &json!("unprocessable")));
+        let without = world.ask("DELETE", &format!("{refunds}?confirm=refunds"), Some(&key), None).await;
+        assert_eq!((without.status, &without.json["code"]), (428, &json!("precondition_required")));
+        assert_eq!(ask("DELETE", refunds, None).await.json["code"], "conflict", "the name must be typed");
+        let removed = ask("DELETE", &format!("{refunds}?confirm=refunds"), None).await;
+        assert_eq!((removed.status, &removed.json["shards_applied"]), (200, &json!(2)), "{}", removed.json);
+        assert_eq!(world.ask("GET", refunds, Some(&viewer), None).await.status, 404);
+        assert_eq!(ask("DELETE", &format!("{refunds}?confirm=refunds"), None).await.status, 404);
+        let last = ask("DELETE", "/api/v1/pipelines/orders?confirm=orders", None).await;
+        assert_eq!((last.status, &last.json["code"]), (422, &json!("invalid_config")), "{}", last.json);
+
+        let lengths: Vec<usize> = came
+            .lock()
+            .unwrap()
+            .iter()
+            .filter_map(|command| match command {
+                Command::Apply { config, .. } => Some(config.pipeline.len()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(lengths, [2, 2, 1], "what was refused reached no shard");
+        let refused = world.ask("POST", "/api/v1/pipelines", Some(&viewer), None).await;
+        assert_eq!(refused.status, 403);
+    });
+}
+
+#[test]
+fn a_name_is_free_only_when_no_shard_has_its_pipeline() {
+    block_on(async {
+        let mut world = world();
+        obey(&mut world);
+        let key = world.key(Role::Admin).await;
+        let (toml, tag) = in_force(&world, &key).await;
+        let two = format!("{toml}\n{}", table("refunds", ""));
+        let put = async |toml: &str, tag: &str| {
+            let body = json!({ "toml": toml });
+            world.ask_with("PUT", "/api/v1/config", Some(&key), Some(body), &[("if-match", tag)]).await
+        };
+        let added = put(&two, &tag).await;
+        assert_eq!(added.status, 200, "{}", added.json);
+        // The shards of this world report `orders` for as long as they live.
+        let moved = put(&table("refunds", ""), added.headers["etag"].to_str().unwrap()).await;
+        assert_eq!(moved.status, 200, "{}", moved.json);
+        assert_eq!(
+            world.ask("GET", "/api/v1/pipelines/orders", Some(&key), None).await.status,
+            200,
+            "it finishes"
+        );
+        let back = put(&two, moved.headers["etag"].to_str().unwrap()).await;
+        assert_eq!((back.status, &back.json["code"]), (422, &json!("invalid_config")), "{}", back.json);
+        assert!(
+            back.json["errors"][0]["text"].as_str().unwrap().contains("still finishing"),
+            "{}",
+            back.json
+        );
+    });
+}

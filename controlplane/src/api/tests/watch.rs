@@ -40,7 +40,7 @@ fn feed(world: &World, seconds: u64, state: State) {
     let now_ms = watch.now().wall_ms;
     for second in 0..=seconds {
         let wall_ms = now_ms - (seconds - second) as i64 * 1_000;
-        watch.look(&view(second, state), Moment { wall_ms, mono_ms: second * 1_000 });
+        watch.look(&view(second, state), Moment { wall_ms, mono_ms: second * 1_000 }, &fixture::config());
     }
 }
 
