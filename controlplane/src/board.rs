@@ -200,8 +200,12 @@ impl Board {
     pub(crate) fn depth(&self, pipeline: &str, depth: Depth) {
         self.change(|view, _| {
             view.depths.insert(pipeline.to_owned(), depth);
-            *view.attribute_calls.entry(pipeline.to_owned()).or_default() += 1;
         });
+    }
+
+    /// SQS was asked for a queue's attributes, which it bills.
+    pub(crate) fn asked_attributes(&self, pipeline: &str) {
+        self.change(|view, _| *view.attribute_calls.entry(pipeline.to_owned()).or_default() += 1);
     }
 
     fn change(&self, change: impl FnOnce(&mut View, &mut BTreeMap<u16, (u64, Instant)>)) {

@@ -32,6 +32,9 @@ async function fits(page, title) {
 }
 
 async function pictures(page, screen) {
+  // What a cluster is asked for takes a moment. The room of a scrollbar is empty in a browser without one.
+  await page.locator("main [aria-busy=true]").first().waitFor({ state: "detached" });
+  await page.evaluate(() => { document.documentElement.style.scrollbarGutter = "auto"; });
   for (const [width, height] of WINDOWS.filter(([wide]) => PICTURED.includes(wide))) {
     await page.setViewportSize({ width, height });
     for (const name of ["light", "dark"]) {

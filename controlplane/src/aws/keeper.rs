@@ -119,6 +119,7 @@ impl Keeper {
         let answer =
             answer.map_err(|error| explain::of_call(&self.access, "sqs:GetQueueAttributes", &error))?;
         let (facts, depth) = facts_of(answer.attributes());
+        self.board.asked_attributes(&self.pipeline);
         self.board.depth(&self.pipeline, depth);
         if self.board.trouble(&self.pipeline, None) || !*reached {
             *reached = true;

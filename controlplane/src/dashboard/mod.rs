@@ -4,6 +4,7 @@
 //! answer and is never kept. A binary that was built without the dashboard has no files, and the door draws its own page
 //! instead. Nothing here is secret: figures come through the API, to who may see them.
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{StatusCode, Uri};
@@ -11,6 +12,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
+
+/// The files that are served; an extension of each request.
+#[derive(Clone, Copy)]
+pub(crate) struct Dashboard(&'static [File]);
 
 /// A file with its compressed forms, if it has them.
 struct File {
@@ -35,22 +40,33 @@ const NONCE_BYTES: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Served;
 
-/// Whether this binary has the dashboard.
-pub(crate) fn is_built() -> bool {
-    page().is_some()
-}
+impl Dashboard {
+    /// That of a binary which was built without it.
+    #[cfg(test)]
+    pub(crate) const NONE: Dashboard = Dashboard(&[]);
 
-fn page() -> Option<&'static str> {
-    std::str::from_utf8(find(PAGE)?.plain).ok()
-}
+    /// That of this binary.
+    pub(crate) fn embedded() -> Dashboard {
+        Dashboard(FILES)
+    }
 
-fn find(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.path == path)
+    /// Whether there is one.
+    pub(crate) fn is_built(self) -> bool {
+        self.page().is_some()
+    }
+
+    fn page(self) -> Option<&'static str> {
+        std::str::from_utf8(self.find(PAGE)?.plain).ok()
+    }
+
+    fn find(self, path: &str) -> Option<&'static File> {
+        self.0.iter().find(|file| file.path == path)
+    }
 }
 
 /// Answers with the page, whatever stands behind `/ui`: the page itself knows its places.
-pub(crate) async fn show() -> Response {
-    let Some(page) = page() else { return nowhere() };
+pub(crate) async fn show(Extension(dashboard): Extension<Dashboard>) -> Response {
+    let Some(page) = dashboard.page() else { return nowhere() };
     let mut bytes = [0; NONCE_BYTES];
     if SystemRandom::new().fill(&mut bytes).is_err() {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the kernel gives no random numbers\n").into_response();
@@ -73,9 +89,9 @@ pub(crate) async fn show() -> Response {
 }
 
 /// Answers with a file of the dashboard.
-pub(crate) async fn file(uri: Uri, asked: HeaderMap) -> Response {
+pub(crate) async fn file(Extension(dashboard): Extension<Dashboard>, uri: Uri, asked: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
-    let Some(file) = find(path).filter(|file| file.path != PAGE) else { return nowhere() };
+    let Some(file) = dashboard.find(path).filter(|file| file.path != PAGE) else { return nowhere() };
     let etag = HeaderValue::from_static(file.etag);
     let has_it = asked.get_all(header::IF_NONE_MATCH).iter().any(|known| holds(known, file.etag));
     let (body, encoding) = chosen(file, asked.get(header::ACCEPT_ENCODING));
@@ -190,8 +206,7 @@ mod tests {
             assert!(!file.plain.is_empty() && file.etag.len() == 34, "{}", file.path);
             assert!(file.brotli.is_none_or(|packed| packed.len() < file.plain.len()), "{}", file.path);
         }
-        if is_built() {
-            let page = page().unwrap_or_default();
+        if let Some(page) = Dashboard::embedded().page() {
             assert!(page.matches(NONCE).count() >= 3, "script, style sheet and meta carry the nonce");
             assert!(!page.contains("http://") && !page.contains("https://"), "no other host");
         }
@@ -203,12 +218,12 @@ mod tests {
 
     #[test]
     fn each_answer_has_a_nonce_of_its_own() {
-        if !is_built() {
-            assert_eq!(answer(show()).status(), StatusCode::NOT_FOUND);
+        let embedded = Extension(Dashboard::embedded());
+        if !embedded.is_built() {
             return;
         }
         let policy = || {
-            let response = answer(show());
+            let response = answer(show(embedded));
             response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
         };
         let (one, other) = (policy(), policy());
@@ -222,14 +237,15 @@ mod tests {
     fn a_file_that_the_reader_has_is_not_sent_again() {
         let Some(script) = FILES.iter().find(|file| file.path.ends_with(".js")) else { return };
         let uri: Uri = format!("/{}", script.path).parse().unwrap();
-        let first = answer(file(uri.clone(), HeaderMap::new()));
+        let embedded = Extension(Dashboard::embedded());
+        let first = answer(file(embedded, uri.clone(), HeaderMap::new()));
         assert_eq!(first.status(), StatusCode::OK);
         let mut asked = HeaderMap::new();
         asked.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
-        let again = answer(file(uri, asked));
+        let again = answer(file(embedded, uri, asked));
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
         assert!(!again.headers().contains_key(header::CONTENT_TYPE));
-        let other = answer(file(Uri::from_static("/assets/../index.html"), HeaderMap::new()));
+        let other = answer(file(embedded, Uri::from_static("/assets/../index.html"), HeaderMap::new()));
         assert_eq!(other.status(), StatusCode::NOT_FOUND);
     }
 }

@@ -34,6 +34,7 @@ use self::view::{Moment, Scene};
 use self::world::World;
 use crate::api::Ctx;
 use crate::appliance::{self, Appliance, Commands};
+use crate::board;
 use crate::cli::{DemoArgs, Global, LogFormat, Output};
 use crate::configs::Configs;
 use crate::exit::{self, Failure};
@@ -371,7 +372,16 @@ impl Stage<'_> {
         }
     }
 
+    /// Shows how deep the queue is, as the AWS side of `run` would; the embedded server bills no request for it.
+    fn measure_queue(&self) {
+        let depth = self.world.server.depth(self.world.queue).unwrap_or_default();
+        let [visible, in_flight, delayed] =
+            [depth.visible, depth.in_flight, depth.delayed].map(|messages| messages as u64);
+        self.appliance.board().depth(PIPELINE, board::Depth { visible, in_flight, delayed });
+    }
+
     fn draw(&self, progress: &Progress, before: &mut (Instant, u64), doing: String) {
+        self.measure_queue();
         let view = self.appliance.board().view();
         let delivered = snapshot::totals(&view, PIPELINE).delivered;
         let seconds = before.0.elapsed().as_secs_f64().max(1e-3);

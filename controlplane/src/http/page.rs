@@ -8,7 +8,6 @@ use std::fmt::Write;
 use dataplane::stats::STAGES;
 
 use super::curve;
-use crate::dashboard;
 use crate::snapshot::{Pipeline, Snapshot, state_text};
 use crate::term::{bytes, micros, thousands};
 
@@ -30,8 +29,8 @@ const NOT_BUILT: &str = " This binary has no dashboard: <code>make dashboard</co
 /// Message types shown; `/snapshot` has all.
 const TYPES_SHOWN: usize = 16;
 
-/// Draws the page.
-pub(super) fn draw(snapshot: &Snapshot) -> String {
+/// Draws the page; without a dashboard in this binary it tells how one gets it.
+pub(super) fn draw(snapshot: &Snapshot, has_dashboard: bool) -> String {
     let mut html = String::from(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Millrace</title>\
@@ -44,7 +43,7 @@ pub(super) fn draw(snapshot: &Snapshot) -> String {
         html,
         "<footer>The same as JSON: <a href=\"/snapshot\">/snapshot</a>; for Prometheus: <a href=\"/metrics\">/metrics</a>; \
          health: <a href=\"/readyz?verbose\">/readyz</a>, <a href=\"/livez?verbose\">/livez</a>.{}</footer></body></html>",
-        if dashboard::is_built() { "" } else { NOT_BUILT }
+        if has_dashboard { "" } else { NOT_BUILT }
     );
     html
 }
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_page_has_the_law_the_percentiles_and_no_script() {
-        let html = draw(&snapshot::take(&running().view()));
+        let html = draw(&snapshot::take(&running().view()), true);
         for part in ["<td>180</td>", ">yes</td>", "<td>produce to ack</td>", "3.00 ms", "orders: running"] {
             assert!(html.contains(part), "{part} is missing in {html}");
         }
@@ -150,7 +149,7 @@ mod tests {
 
     #[test]
     fn names_from_messages_are_escaped() {
-        let html = draw(&snapshot::take(&running().view()));
+        let html = draw(&snapshot::take(&running().view()), true);
         assert!(html.contains("paid &quot;x&quot;"), "{html}");
         assert_eq!(escape("<a href='x'>&"), "&lt;a href=&#39;x&#39;&gt;&amp;");
     }
@@ -159,7 +158,7 @@ mod tests {
     fn a_trouble_is_on_the_page() {
         let board = running();
         board.trouble("orders", Some("no AWS credentials <x>"));
-        let html = draw(&snapshot::take(&board.view()));
+        let html = draw(&snapshot::take(&board.view()), true);
         assert!(html.contains("<p class=\"bad\">no AWS credentials &lt;x&gt;</p>"), "{html}");
     }
 }

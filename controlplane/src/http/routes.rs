@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::{Peer, page};
 use crate::api::{self, Code, Ctx, Problem};
-use crate::dashboard::{self, Served};
+use crate::dashboard::{self, Dashboard, Served};
 use crate::health::{self, Check};
 use crate::metrics::Form;
 use crate::{metrics, snapshot};
@@ -53,6 +53,10 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// All routes.
 pub(super) fn router(ctx: Ctx) -> Router {
+    router_with(ctx, Dashboard::embedded())
+}
+
+fn router_with(ctx: Ctx, dashboard: Dashboard) -> Router {
     let open = Router::new()
         .route("/", get(front))
         .route("/ui", get(dashboard::show))
@@ -66,6 +70,7 @@ pub(super) fn router(ctx: Ctx) -> Router {
         .route("/healthz", get(live))
         .route("/metrics", get(scrape))
         .route("/snapshot", get(figures))
+        .layer(Extension(dashboard))
         .with_state(ctx.clone());
     open.merge(api::router(&ctx)).fallback(nowhere).layer(middleware::from_fn_with_state(ctx, rules))
 }
@@ -272,18 +277,19 @@ async fn figures(State(ctx): State<Ctx>, who: Who, RawQuery(query): RawQuery) ->
 }
 
 /// The dashboard, which shows nothing before one has signed in; without it the page that the server draws.
-async fn front(State(ctx): State<Ctx>, who: Who) -> Response {
-    if dashboard::is_built() {
-        return dashboard::show().await;
+async fn front(state: State<Ctx>, embedded: Extension<Dashboard>, who: Who) -> Response {
+    if embedded.is_built() {
+        return dashboard::show(embedded).await;
     }
-    plain(State(ctx), who).await
+    plain(state, embedded, who).await
 }
 
-async fn plain(State(ctx): State<Ctx>, who: Who) -> Response {
+async fn plain(State(ctx): State<Ctx>, embedded: Extension<Dashboard>, who: Who) -> Response {
     if let Err(problem) = is_trusted(&ctx, &who).await {
         return refused(problem, false);
     }
-    axum::response::Html(page::draw(&snapshot::take(&ctx.board().view()))).into_response()
+    axum::response::Html(page::draw(&snapshot::take(&ctx.board().view()), embedded.is_built()))
+        .into_response()
 }
 
 async fn style() -> Response {
@@ -302,6 +308,8 @@ mod tests {
     use crate::board::fixture::running;
     use crate::board::{Board, Phase};
 
+    const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+
     struct Answer {
         status: u16,
         headers: axum::http::HeaderMap,
@@ -309,13 +317,16 @@ mod tests {
     }
 
     fn ask_with(board: Arc<Board>, path: &str, change: impl FnOnce(&mut Request)) -> Answer {
+        ask_at(router(Ctx::of_board(board)), path, change)
+    }
+
+    fn ask_at(router: Router, path: &str, change: impl FnOnce(&mut Request)) -> Answer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut request =
                 Request::builder().uri(path).header("host", "127.0.0.1:1").body(Body::empty()).unwrap();
             change(&mut request);
-            let response =
-                TowerToHyperService::new(router(Ctx::of_board(board))).call(request).await.unwrap();
+            let response = TowerToHyperService::new(router).call(request).await.unwrap();
             let (parts, body) = response.into_parts();
             let bytes = to_bytes(body, 1 << 20).await.unwrap();
             Answer {
@@ -364,6 +375,40 @@ mod tests {
                 assert_eq!(answer.headers.get(&name), Some(&value), "{path} {name}");
             }
         }
+    }
+
+    #[test]
+    fn a_binary_without_the_dashboard_draws_its_own_page_and_says_how_one_gets_it() {
+        let ask = |path: &str| {
+            let ctx = Ctx::of_board(Arc::new(running()));
+            ask_at(router_with(ctx, Dashboard::NONE), path, |_| {})
+        };
+        for path in ["/", "/plain"] {
+            let page = ask(path);
+            assert_eq!((page.status, &page.headers["content-type"]), (200, &HTML), "{path}");
+            for part in ["orders: running", "<td>180</td>", "has no dashboard: <code>make dashboard</code>"] {
+                assert!(page.text.contains(part), "{path}: {part} is missing in {}", page.text);
+            }
+            for (name, value) in SECURITY_HEADERS {
+                assert_eq!(page.headers.get(&name), Some(&value), "{path} {name}");
+            }
+        }
+        for path in ["/ui", "/ui/", "/ui/latency", "/assets/index.js"] {
+            assert_eq!(ask(path).status, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_binary_with_the_dashboard_shows_it_and_keeps_the_page_at_plain() {
+        if !Dashboard::embedded().is_built() {
+            return;
+        }
+        let board = Arc::new(running());
+        for path in ["/", "/ui", "/ui/latency"] {
+            assert!(ask(&board, path).text.contains("<script"), "{path}");
+        }
+        let page = ask(&board, "/plain").text;
+        assert!(page.contains("orders: running") && !page.contains("has no dashboard"), "{page}");
     }
 
     #[test]

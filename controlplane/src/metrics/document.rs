@@ -31,6 +31,7 @@ fn full() -> String {
     one.pumps[0].rejections = codes;
     board.publish(vec![one], vec![ThreadCpu { name: "shard-0".into(), cpu_ns: 1 }]);
     board.depth("orders", Depth::default());
+    board.asked_attributes("orders");
     let absent = vec![("millrace-1".to_owned(), "it has closed the connection".to_owned())];
     let fleet = Some(Merged { absent, ..Merged::default() });
     text(Arc::new(View { fleet, ..View::clone(&board.view()) }), watched::fixture()).unwrap()

@@ -1134,7 +1134,8 @@ export interface paths {
         put?: never;
         /**
          * Renews the tokens of a session.
-         * @description The refresh token is used up. One that comes a second time was stolen from somebody: its session ends.
+         * @description The refresh token is used up. For 30 seconds it may come again, because an answer was lost; what was given for it before
+         *     is void then. One that comes later was stolen from somebody: its session ends.
          */
         post: operations["refresh"];
         delete?: never;

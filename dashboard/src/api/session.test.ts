@@ -75,6 +75,27 @@ describe("a session", () => {
     expect(localStorage.getItem("millrace.refresh")).toBeNull();
   });
 
+  it("goes on with what another tab has signed in with while its own token was refused", async () => {
+    localStorage.setItem("millrace.refresh", "mr_1");
+    const asked = server([401, { code: "unauthenticated" }], [200, TOKENS(4)]);
+    const answer = fetch;
+    vi.stubGlobal("fetch", (...request: Parameters<typeof fetch>) => {
+      if (asked.length === 0) localStorage.setItem("millrace.refresh", "mr_3");
+      return answer(...request);
+    });
+    expect(await renew()).toBe(true);
+    expect(asked.map((one) => /mr_\d/.exec(one.body)?.[0])).toEqual(["mr_1", "mr_3"]);
+    expect(localStorage.getItem("millrace.refresh")).toBe("mr_4");
+  });
+
+  it("of other tabs goes on when a key of this tab is refused", async () => {
+    localStorage.setItem("millrace.refresh", "mr_1");
+    server([401, { code: "unauthenticated" }]);
+    await start("mk_revoked");
+    expect(session.get().state).toBe("signed-out");
+    expect(localStorage.getItem("millrace.refresh")).toBe("mr_1");
+  });
+
   it("does not end because the server cannot be reached", async () => {
     localStorage.setItem("millrace.refresh", "mr_1");
     server();

@@ -1,11 +1,12 @@
 /**
  * Who is signed in. The access token stays in memory; the refresh token is shared by the tabs of this browser and used
- * under a lock, because the server ends a session whose refresh token comes twice. An API key, or the token of the
+ * under a lock, because the server ends a session whose refresh token comes again later. An API key, or the token of the
  * first start, stays with its tab.
  */
 
 import { ApiProblem, isRecord, problemFrom, unreachable } from "./problem";
 import { createStore } from "./store";
+import { keepRefresh, readRefresh } from "./vault";
 
 export type Role = "viewer" | "operator" | "admin";
 
@@ -20,12 +21,13 @@ export type Session =
   | { readonly state: "signed-out"; readonly reason: string | null }
   | { readonly state: "signed-in"; readonly me: Me };
 
-const REFRESH_KEY = "millrace.refresh";
 const TOKEN_KEY = "millrace.token";
 /** Part of its life after which an access token is renewed. */
 const RENEW_AT = 0.8;
 const TIMEOUT_MS = 15_000;
 const START_AGAIN_MS = 2_000;
+/** Refresh tokens that are tried in one renewal: another may be kept while one is asked about. */
+const RENEWALS_MAX = 3;
 
 export const session = createStore<Session>({ state: "starting" });
 
@@ -40,19 +42,16 @@ export function suffices(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
 }
 
-/** Storage may be forbidden; then a reload asks to sign in again. */
-function kept(storage: () => Storage, key: string): string | null {
-  try { return storage().getItem(key); } catch { return null; }
+/** The tab's own token. Storage may be forbidden; then a reload asks to sign in again. */
+function ownToken(): string | null {
+  try { return sessionStorage.getItem(TOKEN_KEY); } catch { return null; }
 }
 
-function keep(storage: () => Storage, key: string, value: string | null): void {
+function keepOwnToken(token: string | null): void {
   try {
-    if (value === null) storage().removeItem(key); else storage().setItem(key, value);
+    if (token === null) sessionStorage.removeItem(TOKEN_KEY); else sessionStorage.setItem(TOKEN_KEY, token);
   } catch { /* it lives as long as this page */ }
 }
-
-const local = () => localStorage;
-const ofTab = () => sessionStorage;
 
 /** The header that says who asks. */
 export function authorization(): string | null {
@@ -75,12 +74,12 @@ function post(path: string, body: unknown): Promise<unknown> {
   return ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-function adopt(answer: unknown): void {
+async function adopt(answer: unknown): Promise<void> {
   if (!isRecord(answer) || typeof answer["access_token"] !== "string" || typeof answer["refresh_token"] !== "string") {
     throw new ApiProblem({ code: "dashboard", status: -1, title: "The answer is not understood", detail: "login brought no tokens" });
   }
   access = answer["access_token"];
-  keep(local, REFRESH_KEY, answer["refresh_token"]);
+  await keepRefresh(answer["refresh_token"]);
   const life = Number(answer["expires_in"]);
   clearTimeout(renewal);
   renewal = setTimeout(() => void renew(), Math.max(5, life * RENEW_AT) * 1_000);
@@ -99,8 +98,8 @@ export function tabLocks(): LockManager | null {
   return (navigator as Partial<Navigator>).locks ?? null;
 }
 
-async function locked(work: () => Promise<boolean>): Promise<boolean> {
-  // Without locks (plain HTTP from elsewhere) tabs may race; the loser signs in again.
+async function locked<T>(work: () => Promise<T>): Promise<T> {
+  // Without locks two tabs may send the same token; the server lets that pass within half a minute.
   const locks = tabLocks();
   return locks === null ? work() : await locks.request("millrace.refresh", work);
 }
@@ -108,39 +107,44 @@ async function locked(work: () => Promise<boolean>): Promise<boolean> {
 /** Renews the access token. `false`: one has to sign in again. */
 export function renew(): Promise<boolean> {
   renewing ??= locked(async () => {
-    const refresh = kept(local, REFRESH_KEY);
-    if (refresh === null) return false;
-    try {
-      adopt(await post("/api/v1/refresh", { refresh_token: refresh }));
-      return true;
-    } catch (error) {
-      if (error instanceof ApiProblem && error.isPassing) throw error;
-      keep(local, REFRESH_KEY, null);
-      return false;
+    for (let turn = 0; turn < RENEWALS_MAX; turn += 1) {
+      const refresh = await readRefresh();
+      if (refresh === null) return false;
+      try {
+        await adopt(await post("/api/v1/refresh", { refresh_token: refresh }));
+        return true;
+      } catch (error) {
+        if (error instanceof ApiProblem && error.isPassing) throw error;
+        // Only what was refused is forgotten: another tab may have signed in meanwhile.
+        if (await readRefresh() === refresh) await keepRefresh(null);
+      }
     }
+    return false;
   }).finally(() => { renewing = null; });
   return renewing;
 }
 
 /** The answer to a token that is refused: another one, or the sign-in page. Throws while the server cannot be asked. */
 export async function refused(): Promise<boolean> {
-  if (kept(ofTab, TOKEN_KEY) === null && await renew()) return true;
+  if (ownToken() === null && await renew()) return true;
   // Whoever has signed out already knows why.
   if (session.get().state !== "signed-out") signedOut("Your session has ended. Sign in again to go on where you were.");
   return false;
 }
 
+/** Forgets what this tab has; the session of other tabs goes on. */
 function signedOut(reason: string | null): void {
   access = null;
   clearTimeout(renewal);
-  keep(local, REFRESH_KEY, null);
-  keep(ofTab, TOKEN_KEY, null);
+  keepOwnToken(null);
   session.set({ state: "signed-out", reason });
 }
 
 /** Signs out because the server has ended all sessions. An API key goes on. */
 export function sessionsEnded(reason: string): void {
-  if (kept(ofTab, TOKEN_KEY) === null) signedOut(reason);
+  if (ownToken() !== null) return;
+  void keepRefresh(null);
+  signedOut(reason);
 }
 
 /** A token in the fragment of the address, as the demo prints it: it never reaches a server or its logs. */
@@ -152,7 +156,7 @@ function tokenOfAddress(): string | null {
 }
 
 /** Finds out who is signed in when the page opens; tries again while the server cannot be asked. */
-export async function start(token: string | null = tokenOfAddress() ?? kept(ofTab, TOKEN_KEY)): Promise<void> {
+export async function start(token: string | null = tokenOfAddress() ?? ownToken()): Promise<void> {
   try {
     if (token !== null) await signInWithToken(token);
     else if (await renew()) session.set({ state: "signed-in", me: await whoami() });
@@ -164,8 +168,10 @@ export async function start(token: string | null = tokenOfAddress() ?? kept(ofTa
 }
 
 export async function signIn(name: string, password: string): Promise<void> {
-  adopt(await post("/api/v1/login", { name, password }));
-  keep(ofTab, TOKEN_KEY, null);
+  const answer = await post("/api/v1/login", { name, password });
+  // A renewal of another tab that is under way has written before.
+  await locked(() => adopt(answer));
+  keepOwnToken(null);
   session.set({ state: "signed-in", me: await whoami() });
 }
 
@@ -173,7 +179,7 @@ export async function signInWithToken(token: string): Promise<void> {
   access = token;
   try {
     const me = await whoami();
-    keep(ofTab, TOKEN_KEY, token);
+    keepOwnToken(token);
     session.set({ state: "signed-in", me });
   } catch (error) {
     access = null;
@@ -183,7 +189,9 @@ export async function signInWithToken(token: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   const header = authorization();
-  const isSession = kept(ofTab, TOKEN_KEY) === null;
+  const isSession = ownToken() === null;
+  // Before the page says so: a reload must not sign in again.
+  if (isSession) await keepRefresh(null);
   signedOut(null);
   if (isSession && header !== null) {
     // Here one is signed out in any case; the server's session ends by itself if this does not arrive.

@@ -12,11 +12,13 @@ interface Props {
   readonly bars: readonly Bar[];
   readonly head: readonly string[];
   readonly label: string;
+  /** Value of a bar across the whole width, of shares their whole; without it the largest. */
+  readonly full?: number;
   readonly onPick?: (key: string) => void;
 }
 
-export function Bars({ bars, head, label, onPick }: Props) {
-  const most = Math.max(1e-9, ...bars.map((bar) => bar.value));
+export function Bars({ bars, head, label, full, onPick }: Props) {
+  const most = full ?? Math.max(1e-9, ...bars.map((bar) => bar.value));
   return (
     <div className="scroll" tabIndex={0} role="region" aria-label={label}>
       <table className="grid bars">
@@ -27,7 +29,7 @@ export function Bars({ bars, head, label, onPick }: Props) {
               <th scope="row">{onPick ? <button type="button" className="link" onClick={() => onPick(bar.key)}>{bar.label}</button> : bar.label}</th>
               <td>
                 <div className="bar">
-                  <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width={(100 * bar.value) / most} height="8" /></svg>
+                  <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect className="track" width="100" height="8" /><rect width={(100 * bar.value) / most} height="8" /></svg>
                   <span>{bar.text}</span>
                 </div>
               </td>

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 
 import { clock, count, duration } from "../units";
 import { Figure, type TableOf } from "./Figure";
-import { heightOf, largest, latencyTicks, paintColumn, rowsOf, type HeatCell, type Rows } from "./heat";
+import { heightOf, largest, latencyTicks, paintColumn, rowsOf, timeTicks, type HeatCell, type Rows } from "./heat";
 import { cividis, palette } from "./palette";
 import { useThemeName } from "./theme";
 
@@ -190,17 +190,15 @@ function line(brush: CanvasRenderingContext2D, shown: readonly HeatCell[], x: (i
   brush.stroke();
 }
 
-/** A time every fifth of the picture. */
+/** Round times, which move with their columns. */
 function times(brush: CanvasRenderingContext2D, shown: readonly HeatCell[], it: Drawing, x: (index: number) => number, height: number, colour: string): void {
-  const last = shown.at(-1);
-  if (!last) return;
   brush.fillStyle = colour;
   brush.textAlign = "center";
-  for (let part = 0; part < 5; part += 1) {
-    const back = Math.round(((part + 0.25) / 5) * it.capacity);
-    const at = last.at_ms - back * it.stepMs;
+  const right = LEFT + ((x(1) - x(0)) * it.capacity);
+  for (const index of timeTicks(shown.map((column) => column.at_ms), it.stepMs, it.capacity)) {
+    const at = shown[index]?.at_ms ?? 0;
     const text = it.stepMs >= 60_000 ? clock(at).slice(0, 5) : clock(at);
-    const left = x(shown.length - 1 - back);
-    if (left > LEFT + 20) brush.fillText(text, left, height - BOTTOM / 2 + 2);
+    const half = brush.measureText(text).width / 2;
+    if (x(index) - half > LEFT && x(index) + half < right) brush.fillText(text, x(index), height - BOTTOM / 2 + 2);
   }
 }

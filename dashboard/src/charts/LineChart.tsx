@@ -58,11 +58,14 @@ export function LineChart(props: LineChartProps) {
   );
   const largest = lines.reduce((most, line) => line.values.reduce<number>((m, value) => Math.max(m, value ?? 0), most), 0);
   const unit = durationUnit(isLog ? 1_000 : largest);
+  // Axes without a line would have a scale that nobody measured.
+  const isEmpty = lines.every((line) => line.values.every((value) => value === null));
   const long = (at.at(-1) ?? 0) - (at[0] ?? 0) > 3_600_000;
 
   const build = (colours: Palette): Omit<uPlot.Options, "width" | "height"> => ({
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    // Right of the last tick its name needs half its width.
+    padding: [8, 26, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, ...(sync === undefined ? {} : { sync: { key: sync } }) },
     scales: { x: { time: true }, y: isLog ? { distr: LOG } : { range: (_plot, _min, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.08 : 1] } },
     axes: [
@@ -92,7 +95,9 @@ export function LineChart(props: LineChartProps) {
   const shape = `${lines.map((line) => `${line.key}:${line.look}`).join()}|${isLog}|${isFilled}|${sync ?? ""}|${isDuration ? unit.name : ""}|${long}`;
   return (
     <Figure title={title} sentence={sentence} table={table} tools={props.tools} stale={props.stale ?? false} legend={<Legend entries={entries} />}>
-      <Plot shape={shape} build={build} data={data} height={height} label={title} describe={describe} />
+      {isEmpty
+        ? <div className="plot-empty" style={{ height }}>No values in this window.</div>
+        : <Plot shape={shape} build={build} data={data} height={height} label={title} describe={describe} />}
     </Figure>
   );
 }

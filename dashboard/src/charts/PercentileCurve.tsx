@@ -68,7 +68,7 @@ export function PercentileCurve({ title, sentence, curves, isLog, limitUs, heigh
 
   const build = (colours: Palette): Omit<uPlot.Options, "width" | "height"> => ({
     legend: { show: false },
-    padding: [10, 26, 0, 0],
+    padding: [10, 36, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
       x: { time: false, range: [0, end] },

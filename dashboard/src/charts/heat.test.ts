@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { heightOf, largest, latencyTicks, paintColumn, rowsOf, shade } from "./heat";
+import { heightOf, largest, latencyTicks, paintColumn, rowsOf, shade, timeTicks } from "./heat";
 import { cividis } from "./palette";
 
 /** Borders as the appliance has them: four to each doubling. */
@@ -39,4 +39,13 @@ describe("a heatmap", () => {
     expect(ticks.length).toBeGreaterThanOrEqual(3);
     for (const tick of ticks) expect(heightOf(tick, rows, LOWER)).toBeGreaterThan(0);
   });
+});
+
+it("times below the picture are round, and few", () => {
+  const second = Array.from({ length: 60 }, (_, index) => 1_000_003_000 + index * 1_000);
+  expect(timeTicks(second, 1_000, 60).map((index) => second[index]! % 10_000)).toEqual([0, 0, 0, 0, 0, 0]);
+  const day = Array.from({ length: 1_440 }, (_, index) => 1_000_020_000 + index * 60_000);
+  expect(timeTicks(day, 60_000, 1_440)).toHaveLength(6);
+  // Columns that are not taken at whole seconds have them all the same.
+  expect(timeTicks([9_400, 10_400, 11_400], 1_000, 60)).toEqual([1]);
 });

@@ -81,3 +81,14 @@ export function latencyTicks(rows: Rows, lowerUs: readonly number[]): number[] {
   const tens = pick([1]);
   return tens.length >= 3 ? tens : pick([1, 2, 5]);
 }
+
+/** Distances of the times below a picture. */
+const TIME_STEPS_MS: readonly number[] = [10, 30, 60, 120, 300, 900, 1_800, 3_600, 7_200, 14_400, 21_600].map((seconds) => seconds * 1_000);
+/** Times below a picture, at most. */
+const TIMES_MAX = 6;
+
+/** Columns in which a round time falls. */
+export function timeTicks(at: readonly number[], stepMs: number, capacity: number): number[] {
+  const every = TIME_STEPS_MS.find((step) => (capacity * stepMs) / step <= TIMES_MAX) ?? 86_400_000;
+  return at.flatMap((ms, index) => (Math.floor(ms / every) > Math.floor((ms - stepMs) / every) ? [index] : []));
+}

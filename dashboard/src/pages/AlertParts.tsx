@@ -80,7 +80,8 @@ export function Receivers() {
 function threshold(rule: Rule): string {
   const value = (number: number) => (rule.source.endsWith("_ratio") ? percent(number) : `${short(number)}${rule.source.endsWith("_seconds") ? " s" : ""}`);
   const parts = [rule.above == null ? "" : `above ${value(rule.above)}`, rule.below == null ? "" : `below ${value(rule.below)}`].filter(Boolean);
-  return `${words(rule.source)}${rule.stage == null ? "" : ` of ${words(rule.stage)}`}${rule.quantile == null ? "" : ` at ${percent(rule.quantile)}`} ${parts.join(" or ")} for ${rule.for}`;
+  // The unit stands behind the number.
+  return `${words(rule.source.replace(/_seconds$/, ""))}${rule.stage == null ? "" : ` of ${words(rule.stage)}`}${rule.quantile == null ? "" : ` at ${percent(rule.quantile)}`} ${parts.join(" or ")} for ${rule.for}`;
 }
 
 export function Rules() {
@@ -105,7 +106,7 @@ export function Rules() {
                     <th scope="row">{one.rule.name}{one.rule.enabled === false && <> <Chip mood="plain">off</Chip></>}<br /><span className="muted">{one.rule.summary}</span></th>
                     <td>{threshold(one.rule)}</td><td>{one.rule.severity}</td>
                     <td>{one.origin}{one.changed_by == null ? "" : `, ${one.changed_by} ${moment(one.changed_ms)}`}</td>
-                    <td><div className="row">
+                    <td><div className="row together">
                       <RoleButton needs="operator" onClick={() => test.mutate(one.rule.name)}>Test</RoleButton>
                       <RoleButton needs="admin" onClick={() => { put.reset(); setEdited(one); }}>Change</RoleButton>
                       <RoleButton needs="admin" onClick={() => turn(one)}>{one.rule.enabled === false ? "Turn on" : "Turn off"}</RoleButton>

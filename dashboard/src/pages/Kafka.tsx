@@ -97,11 +97,13 @@ function Partitions() {
 function Groups() {
   const [view] = useView();
   const groups = useGroups(view.pipeline);
+  // Nothing is broken: no action of the reader would change it.
+  const isUnsupported = groups.data === undefined && groups.error?.code === "unprocessable";
   const [name, choose] = useState<string | null>(null);
   const group = useGroup(name, view.pipeline);
   return (
     <Panel title="Consumer groups">
-      <Read of={groups} what="Consumer groups">
+      {isUnsupported ? <Empty title="These brokers tell no consumer groups" why={groups.error?.message ?? ""} /> : <Read of={groups} what="Consumer groups">
         {(it) => it.items.length === 0 ? <Empty title="No consumer group" why="Nobody who commits positions reads from this cluster." command="kcat -G readers -b BROKERS TOPIC" /> : (
           <div className="stack">
             <table className="grid">
@@ -116,7 +118,7 @@ function Groups() {
             )}
           </div>
         )}
-      </Read>
+      </Read>}
     </Panel>
   );
 }

@@ -35,6 +35,9 @@ export function Drawer({ shard, onClose }: { readonly shard: number; readonly on
   );
 }
 
+/** The kernel counts the CPU of threads in ticks of this length. Source: proc(5), USER_HZ. */
+const TICK_S = 0.01;
+
 export function Machine() {
   const system = useSystem();
   return (
@@ -52,7 +55,7 @@ export function Machine() {
             <div className="scroll" tabIndex={0} role="region" aria-label="Threads">
               <table className="grid">
                 <thead><tr><th scope="col">thread</th><th scope="col" className="number">CPU since the start</th><th scope="col" className="number">switches, idle</th><th scope="col" className="number">switches, pushed off</th></tr></thead>
-                <tbody>{it.threads.map((thread) => <tr key={thread.name}><th scope="row">{thread.name}{thread.count > 1 ? ` × ${thread.count}` : ""}</th><td className="number">{span(thread.cpu_seconds)}</td><td className="number">{count(thread.voluntary_switches)}</td><td className="number">{count(thread.involuntary_switches)}</td></tr>)}</tbody>
+                <tbody>{it.threads.map((thread) => <tr key={thread.name}><th scope="row">{thread.name}{thread.count > 1 ? ` × ${thread.count}` : ""}</th><td className="number">{thread.cpu_seconds < TICK_S ? "< 10 ms" : span(thread.cpu_seconds)}</td><td className="number">{count(thread.voluntary_switches)}</td><td className="number">{count(thread.involuntary_switches)}</td></tr>)}</tbody>
               </table>
             </div>
           </div>

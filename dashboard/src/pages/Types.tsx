@@ -67,7 +67,7 @@ function Listed({ items, kept, several, onPick }: ListedProps) {
   return (
     <>
       <Panel title={`${count(items.length)} types, ${brief(all)} messages since the start`}>
-        <Bars label="Message types" head={["type", "share", "rate", "messages", "mean size", "rejected", "rejects"]} bars={bars} {...(several ? { onPick: (key: string) => onPick(key.slice(0, key.indexOf("/"))) } : {})} />
+        <Bars label="Message types" full={Math.max(1, all)} head={["type", "share", "rate", "messages", "mean size", "rejected, share", "rejected"]} bars={bars} {...(several ? { onPick: (key: string) => onPick(key.slice(0, key.indexOf("/"))) } : {})} />
       </Panel>
       <div className="columns">
         {items.slice(0, SHOWN).map((type, index) => (

@@ -5,7 +5,7 @@ import { useState } from "react";
 import type { Body } from "../api/client";
 import { useCurves } from "../api/queries";
 import { valueAt } from "../charts/curve";
-import { count, duration, percent, span } from "../units";
+import { count, duration, percent, span, UNKNOWN } from "../units";
 import { Choice, Empty, PageHead, Panel, Read } from "../ui/Bits";
 import { usePaused, useView } from "../ui/view";
 import { labelOf, lookOf } from "./stages";
@@ -36,7 +36,7 @@ export default function Waterfall() {
           }
           return (
             <Panel title={`${count(whole.percentiles.count)} messages in ${span((data.to_ms - data.from_ms) / 1_000)}`}>
-              {TYPICAL.map((one) => <Walk key={one.label} label={one.label} percentile={one.percentile} stages={data.stages} isShare={kind === "share"} slowest={valueAt(whole.points, 99.9) ?? 1} />)}
+              <div className="falls">{TYPICAL.map((one) => <Walk key={one.label} label={one.label} percentile={one.percentile} stages={data.stages} isShare={kind === "share"} slowest={valueAt(whole.points, 99.9) ?? 1} />)}</div>
             </Panel>
           );
         }}
@@ -48,34 +48,41 @@ export default function Waterfall() {
 interface Part {
   readonly key: string;
   readonly label: string;
-  readonly us: number;
+  /** `null` of a stage that no message went through, which is not 0 µs. */
+  readonly us: number | null;
+}
+
+function sumOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + (part.us ?? 0), 0);
 }
 
 /** The stages of a typical message, and what is left of the whole. */
 export function partsOf(stages: readonly Stage[], percentile: number): { parts: Part[]; whole: number; excess: number } {
-  const at = (stage: string) => valueAt(stages.find((one) => one.stage === stage)?.points ?? [], percentile) ?? 0;
-  const whole = at("end_to_end");
-  const parts = WALK.map((stage) => ({ key: stage, label: labelOf(stage), us: at(stage) }));
-  const sum = parts.reduce((all, part) => all + part.us, 0);
+  const at = (stage: string) => valueAt(stages.find((one) => one.stage === stage && one.percentiles.count > 0)?.points ?? [], percentile);
+  const whole = at("end_to_end") ?? 0;
+  const parts: Part[] = WALK.map((stage) => ({ key: stage, label: labelOf(stage), us: at(stage) }));
+  const sum = sumOf(parts);
   if (sum < whole) parts.splice(3, 0, { key: "waiting", label: "waiting", us: whole - sum });
   return { parts, whole, excess: Math.max(0, sum - whole) };
 }
 
 const WIDTH = 1_000;
 
-function Walk({ label, percentile, stages, isShare, slowest }: {
+export function Walk({ label, percentile, stages, isShare, slowest }: {
   readonly label: string; readonly percentile: number; readonly stages: readonly Stage[]; readonly isShare: boolean; readonly slowest: number;
 }) {
   const { parts, whole, excess } = partsOf(stages, percentile);
-  const sum = parts.reduce((all, part) => all + part.us, 0);
+  const sum = sumOf(parts);
+  const taken = parts.flatMap((part) => (part.us === null ? [] : [{ key: part.key, label: part.label, us: part.us }]));
   const full = isShare ? sum : Math.max(slowest, sum);
   let x = 0;
-  const largest = parts.reduce((most, part) => (part.us > most.us ? part : most), parts[0] ?? { key: "", label: "", us: 0 });
+  const largest = taken.reduce((most, part) => (part.us > most.us ? part : most), { key: "", label: "nothing", us: 0 });
+  const textOf = (us: number) => (isShare ? percent(sum === 0 ? 0 : us / sum) : duration(us));
   return (
-    <figure className="stack" aria-label={`${label}: ${duration(whole)} end to end`}>
+    <figure aria-label={`${label}: ${duration(whole)} end to end`}>
       <div className="row"><h3>{label}</h3><b>{duration(whole)}</b><span className="muted">end to end; {largest.label} is the largest part ({percent(sum === 0 ? 0 : largest.us / sum)})</span></div>
       <svg className="fall" viewBox={`0 0 ${WIDTH} 26`} preserveAspectRatio="none" aria-hidden="true" width="100%" height="26">
-        {parts.map((part) => {
+        {taken.map((part) => {
           const width = full === 0 ? 0 : (part.us / full) * WIDTH;
           const from = x;
           x += width;
@@ -85,10 +92,15 @@ function Walk({ label, percentile, stages, isShare, slowest }: {
       <div className="scroll" tabIndex={0} role="region" aria-label={`Stages at ${label}`}>
         <table className="grid">
           <thead><tr>{parts.map((part) => <th key={part.key} scope="col"><svg width="10" height="10" aria-hidden="true"><rect width="10" height="10" className={part.key === "waiting" ? "waiting" : `fill-${lookOf(part.key)}`} /></svg> {part.label}</th>)}</tr></thead>
-          <tbody><tr>{parts.map((part) => <td key={part.key}>{isShare ? percent(sum === 0 ? 0 : part.us / sum) : duration(part.us)}</td>)}</tr></tbody>
+          <tbody><tr>{parts.map((part) => <td key={part.key}>{part.us === null ? <Skipped stage={part.key} /> : textOf(part.us)}</td>)}</tr></tbody>
         </table>
       </div>
       {excess > 0 && <p className="muted">Together the stages' own {label} are {duration(excess)} more than the whole's: slow stages of different messages.</p>}
     </figure>
   );
+}
+
+/** A stage that no message of the window went through. */
+function Skipped({ stage }: { readonly stage: string }) {
+  return <>{UNKNOWN} <span className="muted">{stage === "handoff" ? "no handoff on this appliance" : `no ${labelOf(stage)} in this window`}</span></>;
 }

@@ -71,9 +71,15 @@ describe("figures of pages", () => {
     const stage = (name: string, us: number) => ({ stage: name, percentiles: { count: 1, p50_us: us, p90_us: us, p99_us: us, p999_us: us, max_us: us }, points: [{ percentile: 100, value_us: us, count: 1 }] });
     const short = partsOf([stage("decode", 10), stage("produce_to_ack", 50), stage("end_to_end", 100)], 99);
     expect(short.parts.find((part) => part.key === "waiting")?.us).toBe(40);
-    expect(short.parts.reduce((sum, part) => sum + part.us, 0)).toBe(short.whole);
+    expect(short.parts.reduce((sum, part) => sum + (part.us ?? 0), 0)).toBe(short.whole);
     const long = partsOf([stage("produce_to_ack", 150), stage("end_to_end", 100)], 99);
     expect([long.excess, long.parts.some((part) => part.key === "waiting")]).toEqual([50, false]);
+  });
+
+  it("a stage that no message went through has no figure", () => {
+    const stage = (name: string, us: number, count: number) => ({ stage: name, percentiles: { count, p50_us: us, p90_us: us, p99_us: us, p999_us: us, max_us: us }, points: count === 0 ? [] : [{ percentile: 100, value_us: us, count }] });
+    const { parts } = partsOf([stage("decode", 10, 5), stage("handoff", 0, 0), stage("produce_to_ack", 0, 5), stage("end_to_end", 100, 5)], 99);
+    expect(parts.map((part) => [part.key, part.us])).toEqual([["decode", 10], ["pipeline", null], ["handoff", null], ["waiting", 90], ["produce_to_ack", 0], ["ack_to_deleted", null]]);
   });
 
   it("bytes are shown as hexadecimal and letters", () => {

@@ -8,6 +8,7 @@ import { Bars } from "../charts/Bars";
 import { Figure } from "../charts/Figure";
 import { Topology } from "../charts/Topology";
 import { Empty, Facts, ProblemNotice, Read, RoleButton } from "./Bits";
+import { Walk } from "../pages/Waterfall";
 import { Ask } from "./Dialogs";
 import { RecordDetail, type RecordView } from "./Record";
 import { SignIn } from "./SignIn";
@@ -37,6 +38,21 @@ describe("a figure", () => {
     render(<><Bars label="Types" head={["type", "share"]} bars={[{ key: "a", label: PAYLOAD, value: 1, text: "100 %" }]} /><Topology label="Walk" stations={[{ key: "q", label: "queue", figure: "3", note: "waiting", mood: "good" }]} rates={[]} /></>);
     expect(screen.getByText(PAYLOAD)).toBeTruthy();
     expect(document.querySelector("img")).toBeNull();
+    expect(await violations()).toEqual([]);
+  });
+});
+
+describe("the waterfall", () => {
+  const stage = (name: string, us: number, count: number) => ({ stage: name, percentiles: { count, p50_us: us, p90_us: us, p99_us: us, p999_us: us, max_us: us }, points: count === 0 ? [] : [{ percentile: 100, value_us: us, count }] });
+  const stages = [stage("decode", 0, 9), stage("pipeline", 10, 9), stage("handoff", 0, 0), stage("produce_to_ack", 70, 9), stage("ack_to_deleted", 20, 9), stage("end_to_end", 100, 9)];
+
+  it.each([false, true])("says of an appliance without handoff that it has none, not that it took no time (shares: %s)", async (isShare) => {
+    render(<Walk label="median" percentile={50} stages={stages} isShare={isShare} slowest={100} />);
+    const cells = screen.getAllByRole("cell").map((cell) => cell.textContent);
+    expect(cells).toEqual(isShare
+      ? ["0 %", "10 %", "– no handoff on this appliance", "70 %", "20 %"]
+      : ["0 µs", "10 µs", "– no handoff on this appliance", "70 µs", "20 µs"]);
+    expect(document.querySelectorAll("svg.fall rect")).toHaveLength(4);
     expect(await violations()).toEqual([]);
   });
 });

@@ -227,7 +227,7 @@ impl Accounts {
         self.tokens(name, session.id, refresh)
     }
 
-    /// Renews a session; the refresh token is used up. One that was used before ends the session: it was stolen.
+    /// Renews a session; the refresh token is used up. One that was used long before ends the session: it was stolen.
     ///
     /// # Errors
     /// The token is not valid, or the store cannot be asked.

@@ -10,6 +10,10 @@ use crate::store::{StoreError, now_ms};
 /// Sessions of one user; beyond it, the oldest ends.
 const SESSIONS_PER_USER: i64 = 32;
 
+/// For how long a refresh token may come again after its use: the answer was lost, as by a reload, or two tabs sent it at
+/// once. Longer than the dashboard waits for an answer (15 s) and then to ask again (2 s).
+pub(super) const AGAIN_MS: i64 = 30_000;
+
 /// A session as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Session {
@@ -33,7 +37,7 @@ pub(crate) struct Session {
 pub(super) enum Rotated {
     /// It was good, and is used up now.
     Renewed { user: String, session: String },
-    /// It had been used before: its session has ended.
+    /// It had been used long before: its session has ended.
     Reused { user: String, session: String },
     /// It is not known, or its session has ended.
     Refused,
@@ -76,6 +80,9 @@ pub(super) fn begin(
 }
 
 /// Uses a refresh token up and puts another in its place.
+///
+/// One that comes again within [`AGAIN_MS`] gets another too, and what was given in its place before is used up: at most
+/// one token of a session is unused, so whoever was overtaken, thief or owner, comes with a used one and ends the session.
 pub(super) fn rotate(connection: &mut Connection, old: &[u8], new: &[u8]) -> Result<Rotated, StoreError> {
     let step = connection.transaction()?;
     let now = now_ms();
@@ -89,12 +96,15 @@ pub(super) fn rotate(connection: &mut Connection, old: &[u8], new: &[u8]) -> Res
         .optional()?;
     let rotated = match known {
         None | Some((.., false)) => Rotated::Refused,
-        Some((session, user, Some(_), true)) => {
+        Some((session, user, Some(used), true)) if now - used > AGAIN_MS => {
             revoke_in(&step, &session, "a refresh token came twice")?;
             Rotated::Reused { user, session }
         }
-        Some((session, user, None, true)) => {
-            step.execute("UPDATE refresh_tokens SET used_ms = ?2 WHERE hash = ?1", params![old, now])?;
+        Some((session, user, _, true)) => {
+            step.execute(
+                "UPDATE refresh_tokens SET used_ms = ?2 WHERE session = ?1 AND used_ms IS NULL",
+                params![session, now],
+            )?;
             step.execute(
                 "INSERT INTO refresh_tokens (hash, session, issued_ms) VALUES (?1, ?2, ?3)",
                 params![new, session, now],

@@ -131,7 +131,8 @@ async fn login(
 
 /// Renews the tokens of a session.
 ///
-/// The refresh token is used up. One that comes a second time was stolen from somebody: its session ends.
+/// The refresh token is used up. For 30 seconds it may come again, because an answer was lost; what was given for it before
+/// is void then. One that comes later was stolen from somebody: its session ends.
 #[utoipa::path(post, path = "/api/v1/refresh", operation_id = "refresh", tag = "access", request_body = Refresh,
     responses((status = 200, description = "Fresh tokens of the session.", body = SignedIn),
         (status = 401, description = "The token is not valid.",
