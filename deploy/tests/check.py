@@ -269,7 +269,11 @@ def cloudformation():
 
 
 def scanned():
-    call(tool(CHECKOV), "--config-file", DEPLOY / ".checkov.yaml", "-d", DEPLOY, timeout=240)
+    text = call(tool(CHECKOV), "--config-file", DEPLOY / ".checkov.yaml", "-d", DEPLOY, timeout=240)
+    assert "Parsing errors" not in text, text
+    kinds = re.findall(r"^(\w+) scan results:\n\nPassed checks: (\d+), Failed checks: 0", text, re.M)
+    assert {kind for kind, _ in kinds} == {"cloudformation", "dockerfile", "kubernetes"}, f"not all kinds were scanned: {text}"
+    return ", ".join(f"{count} of {kind}" for kind, count in kinds)
 
 
 def collector():
