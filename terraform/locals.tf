@@ -83,7 +83,7 @@ locals {
     ["run", "--queue", module.queue.url, "--brokers", join(",", local.brokers), "--topic", var.pipeline.topic, "--set", "drain.deadline=${local.drain}"],
     flatten([for key in sort(keys(local.settings)) : ["--set", "pipeline.main.${key}=${local.settings[key]}"] if key != "route.topic"]),
   )
-  millrace_toml = <<-T
+  millrace_toml = <<-TOML
     # Written by Terraform.
     [drain]
     deadline = ${local.drain}
@@ -94,7 +94,7 @@ locals {
     queue.region = ${jsonencode(local.region)}
     kafka.brokers = ${jsonencode(local.brokers)}
     ${join("\n", [for key in sort(keys(local.settings)) : "${key} = ${local.settings[key]}"])}
-  T
+  TOML
 
   # --- what runs it ---
   ecs                    = var.compute == "ecs" ? { cluster_name = module.compute_ecs[0].cluster_name, service_name = module.compute_ecs[0].service_name } : null

@@ -122,16 +122,17 @@ module "kafka" {
   source = "./modules/kafka"
   count  = var.msk == null ? 0 : 1
 
-  name              = var.name
-  account_id        = local.account_id
-  kafka_version     = var.msk.kafka_version
-  instance_type     = var.msk.instance_type
-  brokers_per_zone  = var.msk.brokers_per_zone
-  volume_gib        = var.msk.volume_gib
-  subnet_ids        = local.workload_subnets.b
-  security_group_id = module.security.group_ids["brokers"]
-  log_kms_key_arn   = module.observability.kms_key_arn
-  tags              = local.tags
+  name               = var.name
+  account_id         = local.account_id
+  kafka_version      = var.msk.kafka_version
+  instance_type      = var.msk.instance_type
+  brokers_per_zone   = var.msk.brokers_per_zone
+  volume_gib         = var.msk.volume_gib
+  subnet_ids         = local.workload_subnets.b
+  security_group_id  = module.security.group_ids["brokers"]
+  log_kms_key_arn    = module.observability.kms_key_arn
+  log_retention_days = var.log_retention_days
+  tags               = local.tags
 }
 
 module "iam" {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Assembles the image's root folder from a Debian: the binary, the libraries that it loads, certificates, a user. Run in the Dockerfile, and
-# by deploy/tests/image.py without Docker.   root.sh FOLDER [BINARY]
+# by deploy/tests/check.py without Docker.   root.sh FOLDER [BINARY]
 set -euo pipefail
 
 root=$1

@@ -269,7 +269,11 @@ def cloudformation():
 
 
 def scanned():
-    call(tool(CHECKOV), "--config-file", DEPLOY / ".checkov.yaml", "-d", DEPLOY, timeout=240)
+    text = call(tool(CHECKOV), "--config-file", DEPLOY / ".checkov.yaml", "-d", DEPLOY, timeout=240)
+    assert "Parsing errors" not in text, text
+    kinds = re.findall(r"^(\w+) scan results:\n\nPassed checks: (\d+), Failed checks: 0", text, re.M)
+    assert {kind for kind, _ in kinds} == {"cloudformation", "dockerfile", "kubernetes"}, f"not all kinds were scanned: {text}"
+    return ", ".join(f"{count} of {kind}" for kind, count in kinds)
 
 
 def collector():
@@ -290,7 +294,10 @@ def image_root():
     folder = tempfile.mkdtemp(prefix="millrace-image-")
     os.chmod(folder, 0o755)  # nobody must get in
     try:
-        call("bash", DEPLOY / "docker" / "root.sh", folder, tool(BINARY))
+        stripped = Path(folder, "millrace")
+        call("strip", "-o", stripped, tool(BINARY))
+        call("bash", DEPLOY / "docker" / "root.sh", folder, stripped)
+        stripped.unlink()
         nobody = [*inside(folder, "65532:65532"), "/usr/bin/millrace"]
         call(*nobody, "version")
         done = call(*nobody, "demo", "--for", "3s", "--rate", "1000", "--shards", "1", "--no-wait", "--listen", "127.0.0.1:0", timeout=120)

@@ -15,6 +15,9 @@ from layers import Failed, Skip, call
 ROOT = Path(__file__).resolve().parents[2]
 LIBS = Path(os.environ.get("KAFKA_LIBS", ROOT / "target" / "kafka" / "libs"))
 
+# Seconds on an idle machine, a minute and more beside four emulators on two cores.
+START_SECONDS = 120
+
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -58,7 +61,7 @@ class Kafka:
 
     def make_topics(self):
         """Waits for the broker by making the topics."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + START_SECONDS
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         while True:
             try:

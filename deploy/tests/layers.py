@@ -4,6 +4,7 @@ ALLOW_SKIPPED="layer,layer" allows; without CI=true a skip is only told.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -55,16 +56,20 @@ class Layers:
 
 def call(*command, env=None, cwd=None, timeout=600, stdin=None, codes=(0,)):
     """Runs a program and returns what it printed; another exit code is a failure that shows it."""
-    try:
-        done = subprocess.run([str(part) for part in command], env={**os.environ, **(env or {})}, cwd=cwd, timeout=timeout, input=stdin,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    except subprocess.TimeoutExpired as late:
-        tail = "".join(part.decode(errors="replace") for part in (late.stdout, late.stderr) if part)[-2500:]
-        raise Failed(f"{' '.join(str(part) for part in command[:4])} ... took longer than {timeout} s:\n{tail}") from late
-    if done.returncode not in codes:
-        tail = (done.stdout + done.stderr)[-4000:]
-        raise Failed(f"{' '.join(str(part) for part in command[:4])} ... ended with {done.returncode}:\n{tail}")
-    return done.stdout
+    # In a session of its own: what the program started, such as Terraform's provider, ends with it when the time is over.
+    with subprocess.Popen([str(part) for part in command], env={**os.environ, **(env or {})}, cwd=cwd, stdin=subprocess.PIPE if stdin else None,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except BaseException as end:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            if isinstance(end, subprocess.TimeoutExpired):
+                raise Failed(f"{' '.join(str(part) for part in command[:4])} ... took longer than {timeout} s:\n{(out + err)[-2500:]}") from end
+            raise
+    if process.returncode not in codes:
+        raise Failed(f"{' '.join(str(part) for part in command[:4])} ... ended with {process.returncode}:\n{(out + err)[-4000:]}")
+    return out
 
 
 def inside(folder, user):

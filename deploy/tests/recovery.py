@@ -5,6 +5,7 @@ Two appliances on one queue of moto, a real Kafka. Every message that was sent m
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def play():
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def queues(sqs):
@@ -72,7 +74,8 @@ class Appliance:
                    "--set", 'pipeline.main.breaker.ack_stall="2s"']
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, env={**os.environ, **KEYS, "AWS_ENDPOINT_URL": url.rsplit("/", 2)[0]}, stdout=log, stderr=log)
-        wait(lambda: self.port_file.exists() and self.probe("live") == 0, 30, lambda: f"{name} did not start: {self.log.read_text()[-1500:]}")
+        # Ready: its pipeline runs. Alive it is before, also without a Kafka.
+        wait(lambda: self.port_file.exists() and self.probe("ready") == 0, 60, lambda: f"{name} did not start: {self.log.read_text()[-1500:]}")
 
     def probe(self, question):
         """Exit code of the health check."""
@@ -121,6 +124,7 @@ def failover(sqs, url, broker, folder):
     first, second = Appliance(url, broker, folder, "first"), Appliance(url, broker, folder, "second")
     try:
         send(sqs, url, 0, 40)
+        wait(lambda: first.metric("millrace_messages_received_total") > 0, 30, lambda: "the first appliance received nothing")
         first.process.kill()
         first.process.wait(10)
         send(sqs, url, 40, 40)

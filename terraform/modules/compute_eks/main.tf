@@ -5,7 +5,7 @@ locals {
   profile = jsonencode(jsondecode(file("${path.module}/../../../deploy/seccomp/millrace.json")))
   script  = templatefile("${path.module}/host.sh.tftpl", { profile = local.profile })
   # nodeadm of Amazon Linux 2023 adds its own part; scripts run before it.
-  user_data = <<-M
+  user_data = <<-MIME
     MIME-Version: 1.0
     Content-Type: multipart/mixed; boundary="millrace"
 
@@ -14,7 +14,7 @@ locals {
 
     ${local.script}
     --millrace--
-  M
+  MIME
   issuer    = trimprefix(aws_eks_cluster.this.identity[0].oidc[0].issuer, "https://")
 }
 

@@ -26,6 +26,7 @@ data "aws_iam_policy_document" "key" {
 # The value is written by the operator (`aws secretsmanager put-secret-value`), so that it is in no state file. MSK asks for the prefix and
 # for a key of one's own.
 resource "aws_secretsmanager_secret" "client" {
+  #checkov:skip=CKV2_AWS_57:MSK holds the user by this secret: a rotation has to change both sides, which the operator does by put-secret-value
   name                    = "AmazonMSK_${var.name}"
   description             = "User and password of Millrace at Kafka: {\"username\": ..., \"password\": ...}"
   kms_key_id              = aws_kms_key.this.arn
@@ -35,7 +36,7 @@ resource "aws_secretsmanager_secret" "client" {
 
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/millrace/${var.name}/kafka"
-  retention_in_days = 30
+  retention_in_days = var.log_retention_days
   kms_key_id        = var.log_kms_key_arn
   tags              = var.tags
 }
@@ -44,13 +45,13 @@ resource "aws_msk_configuration" "this" {
   name           = var.name
   kafka_versions = [var.kafka_version]
   # min.insync.replicas=2 of 3: an ack means two copies. Topics are made on purpose, never by a typing error.
-  server_properties = <<-P
+  server_properties = <<-PROPERTIES
     auto.create.topics.enable=false
     default.replication.factor=3
     min.insync.replicas=2
     unclean.leader.election.enable=false
     message.max.bytes=2097152
-  P
+  PROPERTIES
 }
 
 resource "aws_msk_cluster" "this" {

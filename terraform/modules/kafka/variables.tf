@@ -62,6 +62,16 @@ variable "security_group_id" {
   type        = string
 }
 
+variable "log_retention_days" {
+  description = "Days that the brokers' log is kept."
+  type        = number
+  default     = 30
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.log_retention_days)
+    error_message = "log_retention_days must be a number of days that CloudWatch Logs knows, for example 30 or 365."
+  }
+}
+
 variable "log_kms_key_arn" {
   description = "Key that encrypts the brokers' log."
   type        = string

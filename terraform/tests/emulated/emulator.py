@@ -21,10 +21,12 @@ from moto.kafka.models import FakeKafkaCluster, KafkaBackend
 from moto.kafka.responses import KafkaResponse
 from moto.ec2.models.transit_gateway import TransitGateway as TGW
 from moto.ec2.models.transit_gateway_attachments import TransitGatewayAttachmentBackend as TAB
+from moto.route53.models import Route53Backend
 from moto.route53.responses import Route53
 from moto.route53resolver.models import Route53ResolverBackend as RRB
 from moto.route53resolver.responses import Route53ResolverResponse as RRR
 from moto.sqs.models import Queue
+from moto.sqs.responses import SQSResponse
 
 
 def wrap(cls, name):
@@ -76,6 +78,11 @@ def _(orig, self, attributes, now=None):
     orig(self, attributes, now)
     if before and "Policy" not in attributes:
         self.policy = before
+
+
+@wrap(SQSResponse, "_get_queue_name")  # enforcement must find the queue of GetQueueUrl too, which names it without a URL
+def _(orig, self):
+    return orig(self) if self._get_param("QueueUrl") else self._get_param("QueueName") or orig(self)
 
 
 @wrap(FakeKafkaCluster, "__init__")  # a cluster is never done otherwise
@@ -216,6 +223,15 @@ def _(orig, self, name, default=False):
     if name == "HostedZoneConfig.PrivateZone" and self._get_param("VPC.VPCId"):
         return True
     return orig(self, name, default)
+
+
+one_change = threading.Lock()
+
+
+@wrap(Route53Backend, "change_resource_record_sets")  # lists are read and written anew: of two changes at once, one was lost
+def _(orig, self, *a, **k):
+    with one_change:
+        return orig(self, *a, **k)
 
 
 @wrap(RRB, "_matched_arn")

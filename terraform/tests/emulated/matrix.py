@@ -13,7 +13,7 @@ def check(stack, outputs):
     role = stack.client("sts").assume_role(RoleArn=outputs["task_role_arn"], RoleSessionName="matrix")["Credentials"]
     enforce(stack)
     cells = rows(stack, role, outputs["queue_url"], outputs["dead_letter_url"], other)
-    wrong = []
+    wrong, lines = [], [f"    rights of {outputs['task_role_arn'].rsplit('/', 1)[1]} ({stack.example})"]
     for name, action, is_allowed, act in cells:
         try:
             act()
@@ -24,9 +24,11 @@ def check(stack, outputs):
             got = error.response["ResponseMetadata"]["HTTPStatusCode"] != 403
         verdict = "allow" if got else "deny"
         mark = "" if got == is_allowed else "   <- expected " + ("allow" if is_allowed else "deny")
-        print(f"    {action:32} {name:24} {verdict}{mark}", flush=True)
+        lines.append(f"    {action:32} {name:24} {verdict}{mark}")
         if got != is_allowed:
             wrong.append(f"{action} on {name}")
+    # At once: other examples print meanwhile.
+    print("\n".join(lines), flush=True)
     assert not wrong, f"wrong rights: {', '.join(wrong)}"
     return len(cells)
 

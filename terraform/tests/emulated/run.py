@@ -64,7 +64,6 @@ def play(layers, example):
 
     def rights():
         with one_matrix:
-            print(f"    rights of {made['outputs']['task_role_arn'].rsplit('/', 1)[1]} ({example})", flush=True)
             try:
                 return f"{matrix.check(stack, made['outputs'])} cells"
             finally:

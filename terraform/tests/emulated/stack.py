@@ -77,11 +77,11 @@ class Stack:
         out = self.work / "second.tfplan"
         self.terraform("plan", "-input=false", "-no-color", "-detailed-exitcode", f"-state={self.state}", f"-out={out}",
                        f"-var-file={self.variables}", timeout=PLAN_SECONDS, codes=(0, 2))
-        return json.loads(self.terraform("show", "-json", out, timeout=60))
+        return json.loads(self.terraform("show", "-json", out, timeout=PLAN_SECONDS))
 
     def outputs(self):
         """What the example says about itself."""
-        return json.loads(self.terraform("output", "-json", f"-state={self.state}", timeout=60))["millrace"]["value"]
+        return json.loads(self.terraform("output", "-json", f"-state={self.state}", timeout=PLAN_SECONDS))["millrace"]["value"]
 
     def destroy(self):
         """Destroys and returns the number of resources removed."""

@@ -338,16 +338,17 @@ run "kafka_refuses" {
   command = plan
   module { source = "./modules/kafka" }
   variables {
-    name              = "an_order"
-    account_id        = "123456789012"
-    subnet_ids        = ["subnet-1"]
-    instance_type     = "kafka.t3.small"
-    brokers_per_zone  = 0
-    volume_gib        = 1
-    security_group_id = "sg-1"
-    log_kms_key_arn   = "x"
+    name               = "an_order"
+    account_id         = "123456789012"
+    subnet_ids         = ["subnet-1"]
+    instance_type      = "kafka.t3.small"
+    brokers_per_zone   = 0
+    volume_gib         = 1
+    security_group_id  = "sg-1"
+    log_kms_key_arn    = "x"
+    log_retention_days = 2
   }
-  expect_failures = [var.name, var.subnet_ids, var.instance_type, var.brokers_per_zone, var.volume_gib]
+  expect_failures = [var.name, var.subnet_ids, var.instance_type, var.brokers_per_zone, var.volume_gib, var.log_retention_days]
 }
 
 run "ecs" {
