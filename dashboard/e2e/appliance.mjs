@@ -144,6 +144,24 @@ export async function walk(browser, settle) {
     assert.match(await editor.inputValue(), /messages_per_s = 70/);
   });
 
+  await check("a pipeline is added beside the one that runs, and removed by its typed name", async () => {
+    await open(page, "Pipelines");
+    await page.getByRole("button", { name: "Add a pipeline" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("second");
+    await page.getByLabel("Queue URL").fill(world.queue);
+    await page.getByLabel(/Brokers/).fill(world.bootstrap);
+    await page.getByLabel("Topic", { exact: true }).fill("orders");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    const panel = page.locator(".panel", { has: page.getByRole("heading", { name: "second", exact: true }) });
+    await panel.locator(".chip", { hasText: "running" }).waitFor({ timeout: 60_000 });
+    await panel.getByRole("button", { name: "Remove" }).click();
+    assert.ok(await page.getByRole("dialog").getByRole("button", { name: "Remove" }).isDisabled());
+    await page.getByLabel(/Type second/).fill("second");
+    await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+    await panel.locator(".chip", { hasText: /draining|stopped/ }).waitFor();
+    await until("the pipeline to be gone", async () => (await panel.count()) === 0, 60);
+  });
+
   await check("a backup is taken and brought back after a look at what would change", async () => {
     await open(page, "Configuration");
     await page.getByRole("button", { name: "Back up now" }).click();

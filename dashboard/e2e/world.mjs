@@ -114,7 +114,7 @@ auto.create.topics.enable=false
 }
 
 /** What one that talks to the SQS server needs; the server checks the form of signatures only. */
-const KEYS = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "canary-of-a-secret-key", AWS_EC2_METADATA_DISABLED: "true" };
+const KEYS = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "canary-of-a-secret-key", AWS_REGION: "us-east-1", AWS_EC2_METADATA_DISABLED: "true" };
 
 /** Data planes of these names under one control plane. Their broker answers nobody: what they show is what is looked at. */
 export async function planes(names) {
@@ -185,7 +185,7 @@ validate = { json = true }
   const program = start("millrace", MILLRACE, ["run", "--config", file, "--port-file", portFile], KEYS);
   const up = await ready(program, portFile);
   return {
-    ...up, broker,
+    ...up, broker, queue, bootstrap,
     send: (body, attributes = {}) => send(queue, body, attributes),
     end: async () => { await stop(program); await stop(broker, "SIGKILL"); await stop(sqs); rmSync(folder, { recursive: true, force: true }); },
   };
