@@ -10,6 +10,8 @@ const MINUTES = Number(process.env.LOAD_MINUTES ?? 10);
 const HEAP_GROWTH_MAX = 1.3;
 const BUSY_MAX = 0.1;
 const TASK_MS_MAX = 100;
+/** How often the page's CPU is looked at. */
+const LOOK_MS = 250;
 
 /** CPU seconds so far, of all processes of the browser and of those that run pages. */
 async function cpuOf(whole) {
@@ -40,24 +42,25 @@ export async function walk(browser, check) {
     };
     // Ten minutes of seconds fill the rings; what grows after that is a leak.
     const first = await figures();
-    let [before, most] = [first.cpu, 0];
+    let [before, lastTaken, most] = [first.cpu.renderers, 0, 0];
     for (const end = Date.now() + MINUTES * 60_000; Date.now() < end;) {
-      await page.waitForTimeout(1_000);
-      const now = await cpuOf(whole);
-      most = Math.max(most, now.renderers - before.renderers);
-      before = now;
+      await page.waitForTimeout(LOOK_MS);
+      const { renderers } = await cpuOf(whole);
+      // A task may begin in one look and end in the next.
+      most = Math.max(most, lastTaken + renderers - before);
+      [before, lastTaken] = [renderers, renderers - before];
     }
     const last = await figures();
     const seconds = (last.at - first.at) / 1_000;
     const busy = (last.cpu.all - first.cpu.all) / seconds;
     const tasks = await page.evaluate(() => window.longTasks);
     const longest = Math.max(0, ...tasks);
-    console.log(`        heap ${(first.heap / 1e6).toFixed(1)} MB, then ${(last.heap / 1e6).toFixed(1)} MB; the browser took ${(busy * 100).toFixed(1)} % of a core, its page at most ${(most * 1_000).toFixed(0)} ms within a second`);
+    console.log(`        heap ${(first.heap / 1e6).toFixed(1)} MB, then ${(last.heap / 1e6).toFixed(1)} MB; the browser took ${(busy * 100).toFixed(1)} % of a core, its page at most ${(most * 1_000).toFixed(0)} ms of it in ${2 * LOOK_MS} ms`);
     console.log(`        longest task ${longest.toFixed(0)} ms by the clock, ${tasks.filter((task) => task >= TASK_MS_MAX).length} of ${TASK_MS_MAX} ms or more`);
     console.log(`        behind it ${Math.round((last.delivered - first.delivered) / seconds)} messages/s; load of the machine ${loadavg().map((load) => load.toFixed(1)).join(", ")} on ${cpus().length} cores`);
     assert.ok(last.heap < first.heap * HEAP_GROWTH_MAX + 4e6, "the heap has grown");
     assert.ok(busy < BUSY_MAX, "the browser takes more than a tenth of a core");
-    // A task that waited for a core is long by the clock and is none of the page's: the page had no such CPU within the second.
+    // A task that waited for a core is long by the clock and is none of the page's: the page had no such CPU at the time.
     assert.ok(longest < TASK_MS_MAX || most * 1_000 < TASK_MS_MAX, "a task was long");
   });
   await page.context().close();

@@ -40,6 +40,8 @@ export interface LineChartProps {
 /** A logarithmic scale, as uPlot numbers it. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the library declares an enum that has no value at run time
 export const LOG = 3 as uPlot.Scale.Distr.Logarithmic;
+/** Distances of times below a chart, seconds: the clock that is written there has no parts of a second. */
+const TIME_STEPS_S: readonly number[] = [1, 5, 10, 15, 30, 60, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400];
 /** Rows of a table: as many as a person reads. */
 const TABLE_ROWS = 60;
 
@@ -69,7 +71,7 @@ export function LineChart(props: LineChartProps) {
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false }, ...(sync === undefined ? {} : { sync: { key: sync } }) },
     scales: { x: { time: true }, y: isLog ? { distr: LOG } : { range: (_plot, _min, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis(colours), size: 28, space: 64, values: (_plot, splits) => splits.map((s) => (long ? clock(s * 1_000).slice(0, 5) : clock(s * 1_000))) },
+      { ...axis(colours), size: 28, space: 64, incrs: [...TIME_STEPS_S], values: (_plot, splits) => splits.map((s) => (long ? clock(s * 1_000).slice(0, 5) : clock(s * 1_000))) },
       { ...axis(colours), size: 62, space: 28, values: (_plot, splits) => splits.map((value: number | null) => (value === null ? "" : isDuration && !isLog ? inUnit(value, unit) : format(value))) },
     ],
     series: [

@@ -46,7 +46,7 @@ function Walk() {
     { key: "queue", label: "queue", figure: visible === null ? "–" : brief(visible), note: "waiting in SQS", mood },
     { key: "receive", label: "receive", figure: p99("receive"), note: "p99, long poll", mood },
     { key: "parse", label: "parse", figure: p99("decode"), note: "p99 of a batch", mood },
-    { key: "handoff", label: "handoff", figure: p99("handoff"), note: isWithoutHandoff ? "none on this appliance" : "p99 to a shard", mood },
+    { key: "handoff", label: "handoff", figure: p99("handoff"), note: isWithoutHandoff ? "none here" : "p99 to a shard", mood },
     { key: "produce", label: "produce", figure: p99("produce_to_ack"), note: "p99 to Kafka's ack", mood },
     { key: "topic", label: "delete", figure: p99("ack_to_deleted"), note: "p99 from the ack", mood },
   ];
