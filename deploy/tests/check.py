@@ -150,19 +150,22 @@ def chart():
     for copy, source in {"collector.yaml": "otel/collector.yaml", "alerts.yaml": "prometheus/alerts.yaml", "millrace.json": "grafana/millrace.json"}.items():
         assert (CHART / "files" / copy).read_bytes() == (DEPLOY / source).read_bytes(), f"files/{copy} is not deploy/{source}: copy it"
     count = 0
-    for values in sorted((CHART / "ci").glob("*.yaml")):
+    sets = sorted((CHART / "ci").glob("*.yaml"))
+    for values in sets:
         call(helm, "lint", "--strict", "--quiet", CHART, "-f", values)
         text = call(helm, "template", "millrace", CHART, "-n", "millrace", "--kube-version", KUBERNETES, "-f", values)
         count += kubernetes(text, values.name)
         check_pod(next(d for d in yaml.safe_load_all(text) if d and d["kind"] == "Deployment"), values.name)
-    for wrong in ("image.digest=latest", "replicas=0", "cores=0.5", "drainSeconds=5", "unknown=1", "config=x", "memory=1"):
+    check_tls(call(helm, "template", "millrace", CHART, "--kube-version", KUBERNETES, "-f", CHART / "ci" / "tls.yaml"))
+    refused = ("image.digest=latest", "replicas=0", "cores=0.5", "drainSeconds=5", "unknown=1", "config=x", "memory=1", "tls.secret=listener")
+    for wrong in refused:
         done = subprocess.run([str(helm), "template", "x", str(CHART), "--kube-version", KUBERNETES, "-f", str(CHART / "ci" / "minimal.yaml"), "--set", wrong],
                               capture_output=True, check=False)
         assert done.returncode, f"--set {wrong} is not refused"
     rendered = call(helm, "template", "millrace", CHART, "-n", "millrace", "--kube-version", KUBERNETES, "-f", CHART / "ci" / "minimal.yaml")
     plain = (DEPLOY / "kubernetes" / "millrace.yaml").read_text()
     assert plain.split("\n", 2)[2] == rendered, "deploy/kubernetes/millrace.yaml is not what the chart renders: make deploy-render"
-    return f"{count} objects in 3 sets of values, 7 wrong values refused"
+    return f"{count} objects in {len(sets)} sets of values, {len(refused)} wrong values refused"
 
 
 def kubernetes(text, name):
@@ -186,6 +189,22 @@ def check_pod(deployment, name):
     drain = int(re.search(r"drain.deadline=(\d+)s", " ".join(pump["args"])).group(1))
     assert pod["terminationGracePeriodSeconds"] > drain, name
     assert "@sha256:" in pump["image"], name
+
+
+def check_tls(text):
+    """A listener with a certificate: pump and collector both get what they need to know it, the collector no key."""
+    objects = [d for d in yaml.safe_load_all(text) if d]
+    pod = next(d for d in objects if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounted = {container["name"]: {m["mountPath"]: volumes[m["name"]] for m in container["volumeMounts"]} for container in pod["containers"]}
+    assert "items" not in mounted["millrace"]["/etc/millrace-tls"]["secret"]
+    assert [item["key"] for item in mounted["collector"]["/etc/millrace-tls"]["secret"]["items"]] == ["ca.crt"]
+    settings = yaml.safe_load(next(d for d in objects if d["kind"] == "ConfigMap" and "collector.yaml" in d["data"])["data"]["collector.yaml"])
+    scrape = settings["receivers"]["prometheus"]["config"]["scrape_configs"][0]
+    assert scrape["scheme"] == "https" and scrape["tls_config"]["server_name"] == "millrace.example.com", scrape
+    assert scrape["static_configs"] == [{"targets": ["127.0.0.1:8443"]}], scrape
+    policy = next(d for d in objects if d["kind"] == "NetworkPolicy")
+    assert {port["port"] for port in policy["spec"]["ingress"][0]["ports"]} == {8443, 9464}, policy
 
 
 def unit():
@@ -217,12 +236,13 @@ def configurations():
     for path in [DEPLOY / "debian" / "millrace.toml", DEPLOY / "compose" / "millrace.toml"]:
         call(tool(BINARY), "validate", "--no-env", path, env={"AWS_REGION": "eu-west-1"})
         count += 1
-    values = [yaml.safe_load(path.read_text()) for path in [CHART / "values.yaml"]]
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(values[0]["config"])
-        file.flush()
-        call(BINARY, "validate", "--no-env", file.name, "--set", "drain.deadline=25s", env={"AWS_REGION": "eu-west-1"})
-    return f"{count + 1} files"
+    for values in (CHART / "values.yaml", CHART / "ci" / "tls.yaml"):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(yaml.safe_load(values.read_text())["config"])
+            file.flush()
+            call(BINARY, "validate", "--no-env", file.name, "--set", "drain.deadline=25s", env={"AWS_REGION": "eu-west-1"})
+            count += 1
+    return f"{count} files"
 
 
 def image():

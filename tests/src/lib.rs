@@ -4,6 +4,7 @@
 //! A missing jar, package or binary is a failure that names `make test`, never a silent skip.
 
 pub mod appliance;
+pub mod disk;
 pub mod elasticmq;
 pub mod http;
 pub mod issuer;

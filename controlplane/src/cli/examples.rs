@@ -274,7 +274,7 @@ Examples:
   millrace probe ready --listen 127.0.0.1:8081
       of an appliance that listens elsewhere
   millrace probe ready --config /etc/millrace/millrace.toml
-      of the appliance with this file";
+      of the appliance with this file; over TLS if it has [api.tls]";
 
 pub(super) const VERSION: &str = "\
 Examples:

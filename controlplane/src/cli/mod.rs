@@ -168,7 +168,7 @@ enum Verb {
         /// The question
         #[arg(value_enum)]
         question: Question,
-        /// Address of its HTTP listener, instead of api.listen of the configuration
+        /// Address of its HTTP listener, instead of api.listen of the configuration; api.tls is still taken from it
         #[arg(long, value_name = "ADDR:PORT")]
         listen: Option<String>,
     },
@@ -450,19 +450,17 @@ impl Global {
     }
 }
 
-/// Asks where `--listen`, the configuration or the default says.
+/// Asks where `--listen`, the configuration or the default says, over TLS where the configuration has it.
 fn probe(question: Question, listen: Option<String>, global: &Global) -> Result<u8, Failure> {
-    let configured = || {
-        let sources = sources(global, None, &Direct::default(), &Serve::default(), false)?;
-        Ok::<_, Failure>(sources.load()?.config.api.listen)
+    let configured =
+        sources(global, None, &Direct::default(), &Serve::default(), false).and_then(|sources| sources.api());
+    let api = match configured {
+        // The default file may be another's to read; one that is named must be right.
+        Err(failure) if global.config.is_some() => return Err(failure),
+        configured => configured.unwrap_or_default(),
     };
-    let listen = match listen {
-        Some(listen) => listen,
-        // An appliance may run without a file; a file that is named must be right.
-        None if global.config.is_some() => configured()?,
-        None => configured().unwrap_or_else(|_| dataplane::config::Api::default().listen),
-    };
-    crate::probe::run(&listen, if question == Question::Live { "livez" } else { "readyz" })
+    let path = if question == Question::Live { "livez" } else { "readyz" };
+    crate::probe::run(&listen.unwrap_or(api.listen), api.tls.as_ref(), path)
 }
 
 fn config(verb: ConfigVerb, global: &Global) -> Result<u8, Failure> {

@@ -39,6 +39,7 @@ use crate::exit::Failure;
 pub(crate) use page::escape;
 pub(crate) use places::Place;
 use places::{Places, Taken};
+use tls::Certified;
 
 /// All routes with their rules, for tests that come through no connection.
 #[cfg(test)]
@@ -88,7 +89,7 @@ impl Peer {
 pub(crate) struct Door {
     listener: std::net::TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certified>,
 }
 
 impl Door {
@@ -107,7 +108,7 @@ impl Door {
             };
             Failure::config(format!("api.listen: {listen}: {error}"), remedy)
         };
-        let tls = api.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = api.tls.as_ref().map(Certified::new).transpose()?;
         let listener = std::net::TcpListener::bind(listen).map_err(refuse)?;
         listener.set_nonblocking(true).map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
@@ -128,7 +129,7 @@ impl Door {
     ///
     /// # Errors
     /// The listener cannot be watched.
-    pub(crate) async fn serve(self, ctx: Ctx, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    pub(crate) async fn serve(mut self, ctx: Ctx, mut stop: watch::Receiver<bool>) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let places = Arc::new(Places::default());
         let router = routes::router(ctx.clone());
@@ -148,7 +149,7 @@ impl Door {
                         address: from.ip().to_canonical(),
                         taken,
                         router: router.clone(),
-                        tls: self.tls.clone(),
+                        tls: self.tls.as_mut().map(Certified::acceptor),
                         stop: stop.clone(),
                     };
                     tokio::spawn(visit.receive(stream));

@@ -120,6 +120,91 @@ fn with_an_authority_for_clients_only_its_own_get_in() {
     }
 }
 
+/// Asks as `millrace probe` does; the exit code, and the text of a failure.
+fn probe(door: &Open, tls: Option<&Tls>) -> (u8, String) {
+    match crate::probe::run(&door.address.to_string(), tls, "livez") {
+        Ok(code) => (code, String::new()),
+        Err(failure) => (failure.code, failure.text),
+    }
+}
+
+/// The files of a door in this folder.
+fn files(folder: &Path, with_authority: bool) -> Tls {
+    Tls {
+        cert_file: folder.join("cert.pem"),
+        key_file: folder.join("key.pem"),
+        client_ca_file: with_authority.then(|| folder.join("clients.pem")),
+    }
+}
+
+/// Asks until the answer holds, as files are looked at every two seconds.
+fn soon(answer: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !answer() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "not within 20 s");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_renewed_certificate_is_taken_up_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (former, renewed) = (Authority::new(), Authority::new());
+    let door = open(folder.path(), &sign(&former), None);
+    let tls = files(folder.path(), false);
+    assert!(ask(&door, &former, None, &BOTH).is_ok());
+    // The key is written later than its certificate: until then the two do not fit.
+    let signed = sign(&renewed);
+    std::fs::write(&tls.cert_file, &signed.certificate).unwrap();
+    std::thread::sleep(super::tls::LOOK + std::time::Duration::from_millis(200));
+    assert!(ask(&door, &former, None, &BOTH).is_ok(), "the former certificate stays");
+    std::fs::write(&tls.key_file, &signed.key).unwrap();
+    soon(|| ask(&door, &renewed, None, &BOTH).is_ok());
+    assert!(ask(&door, &former, None, &BOTH).is_err());
+    std::fs::remove_file(&tls.key_file).unwrap();
+    std::thread::sleep(super::tls::LOOK + std::time::Duration::from_millis(200));
+    assert!(ask(&door, &renewed, None, &BOTH).is_ok());
+    assert_eq!(probe(&door, Some(&tls)), (0, String::new()), "nor is it a reason to restart");
+}
+
+#[test]
+fn the_probe_asks_over_tls_where_the_file_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let door = open(folder.path(), &sign(&Authority::new()), None);
+    assert_eq!(probe(&door, Some(&files(folder.path(), false))), (0, String::new()));
+    // The answer to plain HTTP is an alert.
+    let (code, text) = probe(&door, None);
+    assert!(code == 69 && text.contains("[api.tls]"), "{code} {text}");
+}
+
+#[test]
+fn the_probe_gets_past_an_authority_for_clients_with_the_listeners_own_key_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let door = open(folder.path(), &sign(&servers), Some(&clients));
+    let tls = files(folder.path(), true);
+    assert_eq!(probe(&door, Some(&tls)), (0, String::new()));
+    // Without the key there is nothing to show, although the certificate is known to all.
+    assert_eq!(probe(&door, Some(&files(folder.path(), false))).0, 69);
+    // Renewed: the listener takes both up, and the probe shows the new ones.
+    let signed = sign(&servers);
+    std::fs::write(&tls.cert_file, &signed.certificate).unwrap();
+    std::fs::write(&tls.key_file, &signed.key).unwrap();
+    soon(|| probe(&door, Some(&tls)).0 == 0);
+    std::fs::write(&tls.key_file, sign(&servers).key).unwrap();
+    let (code, text) = probe(&door, Some(&tls));
+    assert!(code == 78 && text.starts_with("api.tls.key_file: "), "{code} {text}");
+}
+
+#[test]
+fn the_probe_tells_a_listener_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let _written = open(folder.path(), &sign(&Authority::new()), None);
+    let plain = Open::new(Api { listen: "127.0.0.1:0".to_owned(), ..Api::default() });
+    let (code, text) = probe(&plain, Some(&files(folder.path(), false)));
+    assert!(code == 69 && text.contains("does not speak TLS"), "{code} {text}");
+}
+
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();

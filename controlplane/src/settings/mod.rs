@@ -12,7 +12,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dataplane::config::{Config, Pipeline};
+use dataplane::config::{Api, Config, Pipeline};
 
 use crate::exit::Failure;
 
@@ -69,6 +69,21 @@ impl Sources {
         let count = problems.len();
         let noun = if count == 1 { "problem" } else { "problems" };
         Err(Failure::config(format!("{}: {count} {noun}{list}", loaded.origin), ""))
+    }
+
+    /// Reads what concerns the listener, for who asks a running appliance: what is wrong elsewhere in the file does
+    /// not matter, and without a file environment and changes are all there is.
+    ///
+    /// # Errors
+    /// Exit code 78: the file cannot be read or is no configuration.
+    pub(crate) fn api(&self) -> Result<Api, Failure> {
+        if self.file.is_some() || Path::new(DEFAULT_FILE).exists() {
+            return Ok(self.read()?.config.api);
+        }
+        let mut sets = overrides::from_environment(std::env::vars());
+        sets.extend(self.sets.iter().cloned());
+        sets.retain(|set| set.starts_with("api."));
+        Ok(text::parse("the environment", "", &sets)?.api)
     }
 
     /// Reads the configuration without asking whether it can work.
@@ -207,6 +222,20 @@ mod tests {
         assert!(failure.text.starts_with("the command line: 2 problems"), "{failure}");
         assert!(failure.text.contains("\n  - api.listen: "), "{failure}");
         assert!(failure.text.contains("\n  - pipeline.main.route.topic: "), "{failure}");
+    }
+
+    #[test]
+    fn the_listener_is_known_without_a_file_and_from_one_that_is_wrong_elsewhere() {
+        let sets = vec!["api.listen=127.0.0.1:9".to_owned(), "pipeline.main.kafka.linger=9ms".to_owned()];
+        let without = Sources { sets, ..Sources::default() };
+        assert_eq!(without.api().unwrap().listen, "127.0.0.1:9");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.toml");
+        // No pipeline at all: nothing that could run.
+        fs::write(&file, "[api]\nlisten = \"127.0.0.1:7\"\n").unwrap();
+        let with = Sources { file: Some(file), ..Sources::default() };
+        assert!(with.load().is_err());
+        assert_eq!(with.api().unwrap().listen, "127.0.0.1:7");
     }
 
     #[test]

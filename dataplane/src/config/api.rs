@@ -58,7 +58,8 @@ impl Default for Api {
     }
 }
 
-/// Certificate of the listener: TLS 1.2 and 1.3. Read at start; a change needs a restart.
+/// Certificate of the listener: TLS 1.2 and 1.3. Another name of a file needs a restart; files that were renewed are
+/// taken up within seconds, and while they cannot be used the former certificate stays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -67,7 +68,7 @@ pub struct Tls {
     /// Private key of the certificate, in PEM.
     pub key_file: PathBuf,
     /// Authorities, in PEM, one of which must have signed the certificate of whoever connects (mTLS). A token is
-    /// needed all the same.
+    /// needed all the same. `millrace probe` gets in by `cert_file` and `key_file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca_file: Option<PathBuf>,
 }

@@ -128,7 +128,7 @@ impl Recipe {
         for topic in self.config.route.all_topics() {
             match producer.warm_up(&[topic.as_str()], WARM_UP) {
                 Ok(_) => return Ok(producer),
-                Err(error) => trouble = format!("{error}; {}", error.remedy()),
+                Err(error) => trouble = error.to_string(),
             }
         }
         producer.close(CLOSE);

@@ -8,6 +8,7 @@ mod conformance;
 mod crashes;
 mod credentials;
 mod deletes;
+mod disks;
 mod drains;
 mod end_to_end;
 mod groups;
