@@ -130,7 +130,7 @@ def expressions(path):
 
 
 def alerts():
-    promtool = tool("promtool")
+    promtool = tool(ROOT / "target" / "promtool" / "usr" / "bin" / "promtool")
     rules = DEPLOY / "prometheus" / "alerts.yaml"
     call(promtool, "check", "rules", rules)
     call(promtool, "test", "rules", DEPLOY / "prometheus" / "alerts.test.yaml")

@@ -53,8 +53,25 @@ go_program() {
   fi
 }
 
+# promtool alone: Debian's package would start a server on the machine of whoever runs the checks.
+promtool() {
+  if [ ! -x target/promtool/usr/bin/promtool ]; then
+    say "unpacking promtool of Debian's prometheus into target/promtool"
+    rm -rf target/promtool
+    mkdir -p target/promtool
+    # As root, apt drops its rights to a user that must be able to write there.
+    local folder
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    (cd "$folder" && { apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; }; } 2>/dev/null)
+    dpkg-deb -x "$folder"/prometheus_*.deb target/promtool
+    rm -rf "$folder"
+  fi
+}
+
 check() {
-  packages shellcheck prometheus golang-github-containers-common libseccomp2 systemd docker-compose
+  promtool
+  packages shellcheck golang-github-containers-common libseccomp2 systemd docker-compose
   venv target/deploy-venv deploy/tests/requirements.txt
   # In a venv of its own: its pins are old.
   venv target/checkov deploy/tests/requirements-checkov.txt

@@ -20,7 +20,7 @@ from layers import Failed, Skip, call  # noqa: E402, F401
 
 def mirror():
     """Folder of a filesystem mirror that has the AWS provider; TF_MIRROR names one, else usual places are looked at."""
-    places = [os.environ.get("TF_MIRROR"), "/opt/tf-plugins", "/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins",
+    places = [os.environ.get("TF_MIRROR"), *sorted(glob.glob("/opt/*")), "/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins",
               os.path.expanduser("~/.terraform.d/plugins"), os.path.expanduser("~/.cache/terraform")]
     for place in filter(None, places):
         if glob.glob(f"{place}/{PROVIDER}/5.*/linux_*/terraform-provider-aws_v5*"):
