@@ -15,7 +15,7 @@ MARKS := dataplane/benches/instructions.tsv
 
 .PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check \
   faults api-cases ratchet ratchet-update bench bench-suite peers bench-table setup-deploy setup-dist tf deploy-check deploy-render \
-  dist dist-check fmt clean
+  dist dist-check audit fmt clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,6 +133,10 @@ dist: setup setup-dist ## assemble the release in target/dist: tarball, .deb, SB
 
 dist-check: dist setup-deploy ## check target/dist: same bytes twice, lintian, and the .deb in a fresh Debian
 	target/deploy-venv/bin/python deploy/tests/dist.py
+
+audit: setup ## check the dependencies: licences, sources, bans; AUDIT=advisories asks the advisory database too, which needs GitHub
+	@deploy/tests/install.sh audit
+	$(CARGO) deny --locked check licenses bans sources $(AUDIT)
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -2,6 +2,7 @@
 # Installs what the checks of terraform/ and deploy/ need, and says so. Does nothing where it is there already.
 #   deploy/tests/install.sh check   Debian's tools, a venv with moto and linters, checkov, Helm and tflint built by Go
 #   deploy/tests/install.sh dist    cargo-deb, cargo-cyclonedx, lintian, debootstrap
+#   deploy/tests/install.sh audit   cargo-deny
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,6 +10,7 @@ HELM=v3.22.0
 TFLINT=v0.64.0
 CARGO_DEB=3.8.0
 CARGO_CYCLONEDX=0.5.9
+CARGO_DENY=0.20.2
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -96,5 +98,6 @@ dist() {
 case "${1:-}" in
   check) check ;;
   dist) dist ;;
-  *) sed -n '2,4p' "$0"; exit 2 ;;
+  audit) cargo_program cargo-deny "$CARGO_DENY" ;;
+  *) sed -n '2,5p' "$0"; exit 2 ;;
 esac

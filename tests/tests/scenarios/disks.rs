@@ -1,7 +1,7 @@
 //! The store's disk is full while the appliance runs: messages go on, readings too, changes are refused by name, and
 //! space that comes back needs no restart.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::appliance::Appliance;
 use tests::disk::Disk;
@@ -29,9 +29,9 @@ fn a_full_disk_stops_no_message_and_no_hand() -> Result<()> {
 
     disk.fill()?;
     // The log of SQLite may have room for some more.
-    let refused = (1..=100).map(|number| make_key(&mut appliance, number));
-    let refused = refused.filter(|made| made.as_ref().is_ok_and(|(status, _)| *status != 201)).next();
-    let refused = refused.ok_or_else(|| anyhow::anyhow!("a hundred keys find room on a full disk"))??;
+    let mut made = (1..=100).map(|number| make_key(&mut appliance, number));
+    let refused = made.find(|made| !made.as_ref().is_ok_and(|(status, _)| *status == 201));
+    let refused = refused.context("a hundred keys find room on a full disk")??;
     assert_eq!(refused, (507, json!("store_full")), "{}", appliance.tail());
     world.send(2_000)?;
     // What an operator reads, and does to the pump, needs no disk.
