@@ -1,5 +1,6 @@
 // As many messages as the pump takes behind it, for some minutes: the heap stays flat, the main thread free.
 import { strict as assert } from "node:assert";
+import { readFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
 
 import { signIn, watched } from "./browser.mjs";
@@ -12,12 +13,18 @@ const BUSY_MAX = 0.1;
 const TASK_MS_MAX = 100;
 /** How often the page's CPU is looked at. */
 const LOOK_MS = 250;
+/** USER_HZ, the same on every Linux. Source: proc_pid_stat(5). */
+const TICKS_PER_S = 100;
 
-/** CPU seconds so far, of all processes of the browser and of those that run pages. */
-async function cpuOf(whole) {
-  const { processInfo } = await whole.send("SystemInfo.getProcessInfo");
-  const sum = (those) => those.reduce((seconds, one) => seconds + one.cpuTime, 0);
-  return { all: sum(processInfo), renderers: sum(processInfo.filter((one) => one.type === "renderer")) };
+/** CPU seconds of a process so far, by the kernel: asking the browser for them would be work of the browser. */
+async function cpuOf(pid) {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1].split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+}
+
+/** The same of several together. */
+async function cpuOfAll(pids) {
+  return (await Promise.all(pids.map(cpuOf))).reduce((sum, seconds) => sum + seconds, 0);
 }
 
 export async function walk(browser, check) {
@@ -33,26 +40,29 @@ export async function walk(browser, check) {
     });
     const session = await page.context().newCDPSession(page);
     const whole = await browser.newBrowserCDPSession();
+    const { processInfo } = await whole.send("SystemInfo.getProcessInfo");
+    const all = processInfo.map((one) => one.id);
+    const renderers = processInfo.filter((one) => one.type === "renderer").map((one) => one.id);
     await session.send("Performance.enable");
     const figures = async () => {
       await session.send("HeapProfiler.collectGarbage");
       const { metrics } = await session.send("Performance.getMetrics");
       const { totals } = await (await fetch(`${world.url}/snapshot`)).json();
-      return { heap: metrics.find((metric) => metric.name === "JSHeapUsedSize").value, cpu: await cpuOf(whole), delivered: totals.delivered, at: Date.now() };
+      return { heap: metrics.find((metric) => metric.name === "JSHeapUsedSize").value, cpu: await cpuOfAll(all), delivered: totals.delivered, at: Date.now() };
     };
     // Ten minutes of seconds fill the rings; what grows after that is a leak.
     const first = await figures();
-    let [before, lastTaken, most] = [first.cpu.renderers, 0, 0];
+    let [before, lastTaken, most] = [await cpuOfAll(renderers), 0, 0];
     for (const end = Date.now() + MINUTES * 60_000; Date.now() < end;) {
       await page.waitForTimeout(LOOK_MS);
-      const { renderers } = await cpuOf(whole);
+      const taken = await cpuOfAll(renderers);
       // A task may begin in one look and end in the next.
-      most = Math.max(most, lastTaken + renderers - before);
-      [before, lastTaken] = [renderers, renderers - before];
+      most = Math.max(most, lastTaken + taken - before);
+      [before, lastTaken] = [taken, taken - before];
     }
     const last = await figures();
     const seconds = (last.at - first.at) / 1_000;
-    const busy = (last.cpu.all - first.cpu.all) / seconds;
+    const busy = (last.cpu - first.cpu) / seconds;
     const tasks = await page.evaluate(() => window.longTasks);
     const longest = Math.max(0, ...tasks);
     console.log(`        heap ${(first.heap / 1e6).toFixed(1)} MB, then ${(last.heap / 1e6).toFixed(1)} MB; the browser took ${(busy * 100).toFixed(1)} % of a core, its page at most ${(most * 1_000).toFixed(0)} ms of it in ${2 * LOOK_MS} ms`);

@@ -7,7 +7,7 @@ import { openStream, type Body } from "./client";
 import { asProblem, isRecord, type ApiProblem } from "./problem";
 import { session, tabLocks } from "./session";
 import { readEvents, type ServerEvent } from "./sse";
-import { createStore } from "./store";
+import { createFigures } from "./store";
 
 export type Instance = Body<"Instance">;
 export type Pipeline = Body<"Pipeline">;
@@ -27,7 +27,7 @@ export interface Live {
 
 const NOTHING: Live = { instance: null, instances: [], pipelines: [], shards: null, atMs: 0, problem: null };
 
-export const live = createStore<Live>(NOTHING);
+export const live = createFigures<Live>(NOTHING);
 
 /** The data plane whose figures stand in the store; the sum of all when it is null. */
 let chosen: string | null = null;

@@ -5,7 +5,7 @@
 
 import { body, client, type Body } from "./client";
 import { asProblem, type ApiProblem } from "./problem";
-import { createStore, type Store } from "./store";
+import { createFigures, type Store } from "./store";
 
 /** Columns kept: ten minutes of seconds, or a day of minutes. A tab that is open for a month holds no more. */
 export const POINTS_MAX = 1_440;
@@ -75,7 +75,7 @@ interface Source<T> {
 
 /** A feed with those who look at it. */
 class Shared<T> {
-  readonly store: Store<Feed<T>> = createStore<Feed<T>>({ value: null, problem: null, loadedMs: 0 });
+  readonly store: Store<Feed<T>> = createFigures<Feed<T>>({ value: null, problem: null, loadedMs: 0 });
   private lookers = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private round = 0;

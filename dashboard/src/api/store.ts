@@ -9,13 +9,45 @@ export interface Store<T> {
   readonly subscribe: (listener: () => void) => () => void;
 }
 
+/** Figures that come one by one within this time draw one picture. */
+const GATHER_MS = 40;
+/** Least time between two pictures: each costs the layout and the painting of a page. */
+const REST_MS = 450;
+
+const waiting = new Set<() => void>();
+let timer: ReturnType<typeof setTimeout> | undefined;
+let toldMs = -Infinity;
+
+function tellTogether(tell: () => void): void {
+  waiting.add(tell);
+  timer ??= setTimeout(tellAll, Math.max(GATHER_MS, toldMs + REST_MS - performance.now()));
+}
+
+function tellAll(): void {
+  timer = undefined;
+  toldMs = performance.now();
+  const those = [...waiting];
+  waiting.clear();
+  for (const tell of those) tell();
+}
+
+/** A store whose listeners are told of a change together with those of all other such stores: twice a second at most. */
+export function createFigures<T>(initial: T): Store<T> {
+  return storeOf(initial, tellTogether);
+}
+
 export function createStore<T>(initial: T): Store<T> {
+  return storeOf(initial, (tell) => tell());
+}
+
+function storeOf<T>(initial: T, when: (tell: () => void) => void): Store<T> {
   let value = initial;
   const listeners = new Set<() => void>();
+  const tell = () => { for (const listener of listeners) listener(); };
   const set = (next: T) => {
     if (Object.is(next, value)) return;
     value = next;
-    for (const listener of listeners) listener();
+    when(tell);
   };
   return {
     get: () => value,

@@ -9,7 +9,7 @@ import { useAlertRules, useReceivers, useSilences } from "../api/queries";
 import { count, moment, percent, short, words } from "../units";
 import { Chip, Empty, Panel, Pick, ProblemNotice, Read, RoleButton } from "../ui/Bits";
 import { Ask } from "../ui/Dialogs";
-import { useNow } from "../ui/Strip";
+import { useNow } from "../ui/clock";
 
 type Rule = Body<"Rule">;
 type ShownRule = Body<"ShownRule">;

@@ -11,7 +11,7 @@ import { useAlertEvents, useAlerts } from "../api/queries";
 import { ago, moment, short } from "../units";
 import { Chip, PageHead, Panel, Read, RoleButton, type Mood } from "../ui/Bits";
 import { Ask } from "../ui/Dialogs";
-import { useNow } from "../ui/Strip";
+import { useNow } from "../ui/clock";
 import { Receivers, Rules, Silences, SilenceDialog } from "./AlertParts";
 
 type Alert = Body<"Alert">;

@@ -10,7 +10,7 @@ import { Heatmap, type Picked } from "../charts/Heatmap";
 import { clock, count, duration, span } from "../units";
 import { Empty, PageHead, Pick, ProblemNotice } from "../ui/Bits";
 import { Sheet } from "../ui/Dialogs";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { STAGES, stepsOf, usePaused, useView } from "../ui/view";
 import { labelOf } from "./stages";
 

@@ -12,7 +12,7 @@ import { lastOf, LineChart } from "../charts/LineChart";
 import { brief, bytes, count, duration, rate, times } from "../units";
 import { Empty, Facts, PageHead, Panel, Pick, Read } from "../ui/Bits";
 import { chosen, imbalance } from "../ui/figures";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { usePaused, useView } from "../ui/view";
 
 export default function Kafka() {

@@ -9,7 +9,7 @@ import { valueAt } from "../charts/curve";
 import { PercentileCurve, percentileTable, type Curve } from "../charts/PercentileCurve";
 import { clock, count, duration, nanoseconds, span } from "../units";
 import { Choice, Empty, PageHead, Panel, Pick, ProblemNotice, Read } from "../ui/Bits";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { STAGES, usePaused, useView } from "../ui/view";
 import { ExportMenu, ImportButton, SaveBaseline } from "./LatencyTools";
 import { curvesOf, labelOf, largestStage, lookOf } from "./stages";

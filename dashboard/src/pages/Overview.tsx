@@ -12,7 +12,7 @@ import { Topology, type Station } from "../charts/Topology";
 import { brief, count, duration, rate, span } from "../units";
 import { PageHead, Panel } from "../ui/Bits";
 import { chosen, warnings } from "../ui/figures";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { stepsOf, usePaused, useView } from "../ui/view";
 
 export default function Overview() {

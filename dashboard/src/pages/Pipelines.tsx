@@ -11,7 +11,7 @@ import { ago, bytes, count, rate, span } from "../units";
 import { Chip, Empty, Facts, Meter, PageHead, Panel, ProblemNotice, Read, RoleButton, stateMood, useMay } from "../ui/Bits";
 import { Ask } from "../ui/Dialogs";
 import { chosen } from "../ui/figures";
-import { useNow } from "../ui/Strip";
+import { useNow } from "../ui/clock";
 import { useView } from "../ui/view";
 import { AddPipeline, RemovePipeline } from "./PipelineDialogs";
 

@@ -9,7 +9,7 @@ import { lastOf, LineChart } from "../charts/LineChart";
 import { brief, bytes, count, dollars, percent, rate, short, span } from "../units";
 import { Empty, Facts, PageHead, Panel, Read } from "../ui/Bits";
 import { chosen } from "../ui/figures";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { usePaused, useView } from "../ui/view";
 
 export default function Queues() {

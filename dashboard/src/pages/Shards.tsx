@@ -10,7 +10,7 @@ import { Sparkline } from "../charts/Sparkline";
 import { bytes, count, duration, percent, span, times } from "../units";
 import { Chip, Empty, Facts, Meter, PageHead, Pick } from "../ui/Bits";
 import { imbalance } from "../ui/figures";
-import { useStale } from "../ui/Strip";
+import { useStale } from "../ui/clock";
 import { usePaused } from "../ui/view";
 import { Drawer, Machine } from "./ShardParts";
 

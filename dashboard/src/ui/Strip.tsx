@@ -1,7 +1,5 @@
 /** Always there: how it is, how much moves, how long it takes; and that every message is accounted for. */
 
-import { useEffect, useState } from "react";
-
 import { useHistory } from "../api/hooks";
 import { live, retryNow, type Instance } from "../api/live";
 import { useConfig, useMinute } from "../api/queries";
@@ -9,18 +7,9 @@ import { useStore } from "../api/store";
 import { lastOf } from "../charts/LineChart";
 import { brief, clock, count, duration, rate, span } from "../units";
 import { Chip, stateMood } from "./Bits";
+import { useNow } from "./clock";
 import { chosen, law, LOST_MS, STALE_MS, worst } from "./figures";
 import { useView } from "./view";
-
-/** The time, once a second: ages grow although nothing arrives. */
-export function useNow(): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
-}
 
 export function Strip() {
   const [view] = useView();
@@ -112,10 +101,4 @@ export function Banners() {
       ))}
     </>
   );
-}
-
-/** Whether what is drawn is too old to act upon. */
-export function useStale(): boolean {
-  const state = useStore(live);
-  return useNow() - state.atMs > STALE_MS && state.atMs !== 0;
 }
