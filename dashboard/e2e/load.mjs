@@ -16,10 +16,18 @@ const LOOK_MS = 250;
 /** USER_HZ, the same on every Linux. Source: proc_pid_stat(5). */
 const TICKS_PER_S = 100;
 
+/** The last that was known of each process. */
+const known = new Map();
+
 /** CPU seconds of a process so far, by the kernel: asking the browser for them would be work of the browser. */
 async function cpuOf(pid) {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1].split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+  try {
+    const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1].split(" ");
+    known.set(pid, (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S);
+  } catch {
+    // It has ended and takes no more.
+  }
+  return known.get(pid) ?? 0;
 }
 
 /** The same of several together. */
@@ -41,14 +49,15 @@ export async function walk(browser, check) {
     const session = await page.context().newCDPSession(page);
     const whole = await browser.newBrowserCDPSession();
     const { processInfo } = await whole.send("SystemInfo.getProcessInfo");
-    const all = processInfo.map((one) => one.id);
+    const all = new Set();
     const renderers = processInfo.filter((one) => one.type === "renderer").map((one) => one.id);
     await session.send("Performance.enable");
     const figures = async () => {
       await session.send("HeapProfiler.collectGarbage");
       const { metrics } = await session.send("Performance.getMetrics");
+      for (const one of (await whole.send("SystemInfo.getProcessInfo")).processInfo) all.add(one.id);
       const { totals } = await (await fetch(`${world.url}/snapshot`)).json();
-      return { heap: metrics.find((metric) => metric.name === "JSHeapUsedSize").value, cpu: await cpuOfAll(all), delivered: totals.delivered, at: Date.now() };
+      return { heap: metrics.find((metric) => metric.name === "JSHeapUsedSize").value, cpu: await cpuOfAll([...all]), delivered: totals.delivered, at: Date.now() };
     };
     // Ten minutes of seconds fill the rings; what grows after that is a leak.
     const first = await figures();
