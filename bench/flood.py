@@ -74,7 +74,7 @@ def main():
             latency = outcome["latency_us"]["received_to_acked"]
             asked = re.search(r"finished in .*", flood)
             codes = re.search(r"status codes: .*", flood)
-            print(f"{'flooded' if flooded else 'alone  '} {outcome['messages_per_s']:>9.0f} messages/s {outcome['cpu_us_per_message']:.2f} us CPU a message",
+            print(f"{'flooded' if flooded else 'alone  '} {outcome['messages_per_second']:>9.0f} messages/s {outcome['cpu_us_per_message']:.2f} us CPU a message",
                   f"receive to ack p50 {latency['p50']} p99 {latency['p99']} p99.9 {latency['p999']} us", asked[0] if asked else "", codes[0] if codes else "", flush=True)
         for name, values in ratios.items():
             values.append(figures[True][name] / figures[False][name])

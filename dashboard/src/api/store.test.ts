@@ -5,12 +5,12 @@ import { createFigures, createStore } from "./store";
 beforeEach(() => { vi.useFakeTimers(); });
 afterEach(() => { vi.runAllTimers(); vi.useRealTimers(); });
 
-test("figures that come one by one are told together, and those after them half a second later", () => {
+test("figures that come one by one are told together, and those after them a second later", () => {
   const [one, other] = [createFigures(0), createFigures(0)];
   const told: string[] = [];
   one.subscribe(() => told.push(`one ${one.get()}`));
   other.subscribe(() => told.push(`other ${other.get()}`));
-  vi.advanceTimersByTime(1_000);
+  vi.advanceTimersByTime(2_000);
   one.set(1);
   other.set(1);
   one.set(2);
@@ -18,9 +18,9 @@ test("figures that come one by one are told together, and those after them half 
   vi.advanceTimersByTime(50);
   expect(told).toEqual(["one 2", "other 1"]);
   other.set(2);
-  vi.advanceTimersByTime(300);
+  vi.advanceTimersByTime(800);
   expect(told).toHaveLength(2);
-  vi.advanceTimersByTime(200);
+  vi.advanceTimersByTime(100);
   expect(told).toEqual(["one 2", "other 1", "other 2"]);
 });
 

@@ -12,7 +12,7 @@ export interface Store<T> {
 /** Figures that come one by one within this time draw one picture. */
 const GATHER_MS = 40;
 /** Least time between two pictures: each costs the layout and the painting of a page. */
-const REST_MS = 450;
+const REST_MS = 900;
 
 const waiting = new Set<() => void>();
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -31,7 +31,7 @@ function tellAll(): void {
   for (const tell of those) tell();
 }
 
-/** A store whose listeners are told of a change together with those of all other such stores: twice a second at most. */
+/** A store whose listeners are told of a change together with those of all other such stores: once a second. */
 export function createFigures<T>(initial: T): Store<T> {
   return storeOf(initial, tellTogether);
 }
