@@ -214,7 +214,7 @@ fn files_that_cannot_be_used_are_named() {
         std::fs::write(&cert_file, certificate).unwrap();
         std::fs::write(&key_file, key).unwrap();
         let tls = Tls { cert_file, key_file, client_ca_file: None };
-        super::tls::acceptor(&tls).err().map(|failure| (failure.code, failure.text))
+        super::tls::Certified::new(&tls).err().map(|failure| (failure.code, failure.text))
     };
     assert_eq!(refused(&one.certificate, &one.key), None);
     for (certificate, key, field) in [
