@@ -59,7 +59,7 @@ check: setup ## the quick gate: format, lints, unit tests, tidy
 faults: setup setup-test ## play every fault for longer: scenarios against real servers, a five-minute reload, simulations with more cases
 	$(CARGO) build --locked --workspace --features controlplane/failpoints
 	PROPTEST_CASES=4096 $(CARGO) test --locked -p dataplane --lib --features failpoints
-	PROPTEST_CASES=4096 $(CARGO) test --locked -p controlplane --lib --features failpoints -- token_tests
+	PROPTEST_CASES=4096 $(CARGO) test --locked -p controlplane --lib --features failpoints -- token_edits_tests
 	MILLRACE_RELOAD_S=300 $(CARGO) test --locked -p tests --test scenarios
 
 api-cases: setup setup-test ## send generated requests as each role to a running appliance (CASES="--cases 50000 --seed 2")

@@ -10,6 +10,8 @@ mod passwords;
 mod secrets;
 mod sessions;
 #[cfg(test)]
+mod token_edits_tests;
+#[cfg(test)]
 mod token_tests;
 mod tokens;
 mod users;
