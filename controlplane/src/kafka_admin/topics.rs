@@ -462,7 +462,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Trouble> {
 fn check_not_internal(name: &str, done: &str) -> Result<(), Trouble> {
     if is_internal(name) {
         let text = format!("topic {name}: Kafka's own topics are not {done} here");
-        return Err(Trouble::new(Fault::Refused, text, "use Kafka's own tools if you must"));
+        return Err(Trouble::new(Fault::Invalid, text, "use Kafka's own tools if you must"));
     }
     Ok(())
 }
@@ -541,7 +541,9 @@ mod tests {
             assert_eq!(check_name(name).unwrap_err().fault, Fault::Invalid, "{name}");
         }
         assert!(check_name(&"x".repeat(249)).is_ok());
-        assert!(check_not_internal("__consumer_offsets", "deleted").is_err());
+        // Our own rule and no refusal of the cluster: a fault of whoever asks.
+        let refused = check_not_internal("__consumer_offsets", "deleted").unwrap_err();
+        assert_eq!(refused.fault, Fault::Invalid);
         assert!(
             check_partitions(0).is_err() && check_partitions(10_001).is_err() && check_partitions(1).is_ok()
         );
