@@ -153,11 +153,11 @@ pub(crate) struct Rule {
     pub(crate) clear: Option<f64>,
     /// How long it must be bad without a break before the alert fires.
     #[serde(rename = "for")]
-    #[schema(value_type = String, example = "2m", pattern = "^[0-9]{1,12}(us|ms|s|m|h)$")]
+    #[schema(value_type = String, example = "2m", pattern = "^[0-9]{1,9}(us|ms|s|m|h)$")]
     pub(crate) hold: Time,
     /// How long it must be well without a break before the alert is resolved.
     #[serde(default = "clear_hold")]
-    #[schema(value_type = String, example = "30s", pattern = "^[0-9]{1,12}(us|ms|s|m|h)$")]
+    #[schema(value_type = String, example = "30s", pattern = "^[0-9]{1,9}(us|ms|s|m|h)$")]
     pub(crate) clear_for: Time,
     /// How much it wants of a person.
     pub(crate) severity: Severity,
