@@ -2,7 +2,7 @@
 """What a flood of the API costs the pump: the demo alone and under h2load, in turns, on one machine.
 
     cargo build --release --locked -p controlplane
-    bench/flood.py --rounds 3 --rate 40000
+    bench/flood.py --rounds 3 --seconds 10 --rate 30000
 
 The demo's servers, the API's threads and h2load share the cores that no shard owns, so that at `--rate max` the flood takes
 time from the servers too. CPU per message is that of the data plane's threads alone. Needs h2load (Debian: nghttp2-client).
@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--millrace", default=ROOT / "target" / "release" / "millrace", help="the binary")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of one run alone and one flooded each")
     parser.add_argument("--seconds", type=int, default=15, help="length of a run")
-    parser.add_argument("--rate", default="40000", help="messages per second that the demo is given, or max")
+    parser.add_argument("--rate", default="30000", help="messages per second that the demo is given, or max")
     parser.add_argument("--requests", type=int, default=10_000, help="requests per second")
     parser.add_argument("--paths", default="/api/v1/pipelines", help="what is asked for, without a token; /livez is answered, the rest refused")
     return parser.parse_args()
@@ -54,7 +54,7 @@ def run(args, flooded):
 
 
 def flood_of(args, port):
-    """Floods until shortly before the demo ends; what h2load says."""
+    """Floods for as long as the demo measures; what h2load says."""
     urls = [f"http://127.0.0.1:{port}{path}" for path in args.paths.split(",")]
     return subprocess.run(
         ["h2load", "--h1", "-t", "1", "-c", str(CONNECTIONS), "--rps", str(args.requests // CONNECTIONS), "-D", str(args.seconds), *urls],
