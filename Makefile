@@ -13,7 +13,7 @@ CARGO ?= cargo
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check \
+.PHONY: help lint setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check \
   faults api-cases ratchet ratchet-update bench bench-suite peers bench-table setup-deploy setup-dist tf deploy-check deploy-render \
   dist dist-check audit fmt clean
 
@@ -50,9 +50,11 @@ test: setup setup-test ## run all tests, against a real Kafka, ElasticMQ and mot
 	$(CARGO) build --locked --workspace --features controlplane/failpoints
 	$(CARGO) test --locked --workspace --features controlplane/failpoints
 
-check: setup ## the quick gate: format, lints, unit tests, tidy
+lint: setup ## format and lints
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --locked --workspace --all-targets --features controlplane/failpoints,dataplane/internals -- -D warnings
+
+check: lint ## the quick gate: format, lints, unit tests, tidy
 	$(CARGO) test --locked --workspace --lib --features controlplane/failpoints
 	$(CARGO) test --locked --workspace --features controlplane/failpoints --test tidy
 

@@ -350,14 +350,18 @@ mod tests {
     #[test]
     fn a_flood_from_the_same_address_hides_no_probe() {
         let ctx = Ctx::of_board(Arc::new(running()));
-        let status = |path: &str| ask_at(router(ctx.clone()), path, |_| {}).status;
-        let refused = (0..10_000).find(|_| status("/snapshot") == 429);
-        assert!(refused.is_some(), "there is a limit");
+        let router = router(ctx.clone());
+        let flooded = |path: &str| {
+            while ctx.rates().of_address(Peer::here().address).is_ok() {}
+            ask_at(router.clone(), path, |_| {}).status
+        };
         for path in HEALTH {
-            assert_ne!(status(path), 429, "{path}");
+            assert_ne!(flooded(path), 429, "{path}");
         }
-        // Some have been given back meanwhile.
-        assert!((0..100).any(|_| status("/metrics") == 429));
+        // On a busy machine one request may have been given back between the flood and the question.
+        for path in ["/snapshot", "/metrics"] {
+            assert!((0..100).any(|_| flooded(path) == 429), "{path}");
+        }
     }
 
     #[test]
