@@ -13,9 +13,9 @@ CARGO ?= cargo
 COUNTER := -p controlplane -p dataplane --features dataplane/internals --bin instructions
 MARKS := dataplane/benches/instructions.tsv
 
-.PHONY: help lint setup setup-test setup-ratchet setup-dashboard setup-e2e dashboard dashboard-check e2e e2e-soak demo test check \
-  faults api-cases ratchet ratchet-update bench bench-suite peers bench-table setup-deploy setup-dist tf deploy-check deploy-render \
-  dist dist-check audit fmt clean
+.PHONY: help setup setup-test setup-ratchet setup-dashboard setup-e2e setup-deploy setup-dist lint check test faults api-cases \
+  dashboard dashboard-check e2e e2e-soak release demo ratchet ratchet-update bench bench-suite peers bench-table \
+  tf deploy-check deploy-render dist dist-check audit fmt clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,13 @@ setup-dashboard: ## install what the dashboard needs: Node's packages
 setup-e2e: ## install what the browser's walks need: Chromium
 	@tests/install.sh e2e
 
-e2e-soak: setup setup-e2e dashboard ## leave the dashboard open for ten minutes at the demo's highest rate: heap, processor, long tasks
-	$(CARGO) build --release --locked -p controlplane
+e2e-soak: release setup-e2e dashboard ## leave the dashboard open for ten minutes at the demo's highest rate: heap, processor, long tasks
 	MILLRACE=target/release/millrace npm --prefix dashboard run --silent e2e -- load
 
-demo: setup ## build Millrace and run its whole job on this machine
+release: setup ## build what ships: target/release/millrace
 	$(CARGO) build --release --locked -p controlplane
+
+demo: release ## build Millrace and run its whole job on this machine
 	target/release/millrace demo $(DEMO_ARGS)
 
 test: setup setup-test ## run all tests, against a real Kafka, ElasticMQ and moto too
@@ -116,21 +117,18 @@ setup-dist: ## install what dist needs: cargo-deb, cargo-cyclonedx, lintian, deb
 	@deploy/tests/install.sh dist
 
 # A layer that cannot run is a failure in CI unless ALLOW_SKIPPED names it: ALLOW_SKIPPED="tflint,checkov terraform".
-tf: setup setup-deploy ## check terraform/: format, tests, policies, scanners, and each example on an emulator with the appliance in it
-	$(CARGO) build --release --locked -p controlplane
+tf: release setup-deploy ## check terraform/: format, tests, policies, scanners, and each example on an emulator with the appliance in it
 	target/deploy-venv/bin/python terraform/tests/check.py
 	target/deploy-venv/bin/python terraform/tests/emulated/run.py
 
-deploy-check: setup setup-deploy ## check deploy/: image, chart, unit, seccomp profile, alerts, dashboard, CloudFormation
-	$(CARGO) build --release --locked -p controlplane
+deploy-check: release setup-deploy ## check deploy/: image, chart, unit, seccomp profile, alerts, dashboard, CloudFormation
 	target/deploy-venv/bin/python deploy/tests/check.py
 
 deploy-render: setup-deploy ## write what has one source: the chart's files, deploy/kubernetes, tables of terraform's READMEs
 	deploy/helm/render.sh target/go/helm
 	python3 terraform/tests/readme.py
 
-dist: setup setup-dist ## assemble the release in target/dist: tarball, .deb, SBOM, checksums
-	$(CARGO) build --release --locked -p controlplane
+dist: release setup-dist ## assemble the release in target/dist: tarball, .deb, SBOM, checksums
 	deploy/dist/dist.sh
 
 dist-check: dist setup-deploy ## check target/dist: same bytes twice, lintian, and the .deb in a fresh Debian
